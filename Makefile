@@ -1,0 +1,61 @@
+# Wongate: everything a developer types. `make help` lists it.
+# Set-up is a stamp file per lock: the second run of any target starts at once.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# pip from outside fills the virtual environment, so that a Python without ensurepip (Debian's) is enough.
+PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --quiet
+RUN_READY := $(VENV)/.run-$(shell cksum < requirements.lock | tr -d ' ')
+TEST_READY := $(VENV)/.test-$(shell cat requirements-test.lock package-lock.json 2>/dev/null | cksum | tr -d ' ')
+
+.PHONY: help run test bench lint fmt schema lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+
+run: $(RUN_READY)  ## the sandbox: platform, worker, simulator, demo shop (ARGS="--port 9000")
+	@exec $(BIN)/wongate sandbox $(ARGS)
+
+test: $(TEST_READY)  ## everything that decides whether a change may land
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+bench: $(TEST_READY)  ## measured against pgbench in the same run
+	@exec $(BIN)/python -m bench $(ARGS)
+
+lint: $(TEST_READY)  ## ruff, mypy, import contracts
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+fmt: $(TEST_READY)  ## format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+schema: $(TEST_READY)  ## write docs/schema.sql anew from the migrations
+	@$(BIN)/python -m tests.store.schema > docs/schema.sql
+
+lock:  ## resolve the dependencies anew (needs uv)
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 --extra test pyproject.toml -c requirements.lock -o requirements-test.lock
+
+clean:  ## forget the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build node_modules
+
+$(VENV)/pyvenv.cfg:
+	@echo "Setting up a virtual environment in $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Wongate needs Python 3.11 or newer; name one with PYTHON=...")'
+	@$(PYTHON) -m venv --without-pip $(VENV)
+
+$(RUN_READY): $(VENV)/pyvenv.cfg requirements.lock
+	@echo "Installing the locked dependencies (once, about a minute) ..."
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(TEST_READY): $(VENV)/pyvenv.cfg requirements-test.lock package-lock.json
+	@echo "Installing the locked test dependencies (once, a minute or two) ..."
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements-test.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@$(BIN)/python tests/setup.py
+	@touch $@

@@ -1,0 +1,33 @@
+"""What every kind of test shares: coroutines run as tests, and the network is closed except loopback."""
+
+import asyncio
+import inspect
+import socket
+from typing import Any
+
+import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Runs `async def` tests on an event loop of their own; fixtures stay synchronous functions."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _network_is_closed() -> Any:
+    """A test that reaches for an address outside this machine fails at once, naming the address."""
+    real_connect = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and not str(address[0]).startswith(("127.", "::1", "localhost")):
+            raise AssertionError(f"a test tried to connect to {address[0]}")
+        real_connect(self, address)
+
+    socket.socket.connect = connect  # type: ignore[method-assign,assignment]
+    yield
+    socket.socket.connect = real_connect  # type: ignore[method-assign]
