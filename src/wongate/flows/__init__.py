@@ -1,0 +1,1 @@
+"""What happens: one file per story. The only place that opens transactions and calls `store` and `providers`."""

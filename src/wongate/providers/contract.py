@@ -1,0 +1,77 @@
+"""What Wongate asks of a payment provider. Every answer is a value: no method raises because the provider is slow, silent or wrong."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+from wongate.domain.account import Account
+from wongate.domain.outcome import (
+    Authenticated,
+    Exchange,
+    Form,
+    Notice,
+    Outcome,
+    ReturnResult,
+    Standing,
+    Undone,
+)
+
+
+class Provider(Protocol):
+    """One outside payment service. The pure methods read and build messages, the coroutines make one call each.
+
+    Amounts are whole won. `at` is the moment of the call from the injected clock.
+    """
+
+    def order_number(self, account: Account, project_id: int, operation_id: int) -> str:
+        """Our name for a sale at the provider, never reused under one merchant id (N-24)."""
+
+    def owner_of(self, account: Account, order_number: str) -> tuple[int, int] | None:
+        """The (project_id, operation_id) in an order number of ours, None for a foreign one."""
+
+    def window(
+        self,
+        account: Account,
+        *,
+        order_number: str,
+        amount: int,
+        description: str,
+        return_url: str,
+        bridge_url: str,
+        at: datetime,
+    ) -> Form:
+        """The form that brings a payer's browser to the provider (N-1, N-2); `bridge_url` is our own page for accounts that need it."""
+
+    def read_return(
+        self, account: Account, form: Mapping[str, str], *, order_number: str, amount: int
+    ) -> ReturnResult:
+        """What the payer's browser brought back, checked against the account and the order (section 2.4, N-6, N-7)."""
+
+    def read_notice(self, form: Mapping[str, str]) -> Notice | None:
+        """A provider's notice, None when it is not one."""
+
+    async def approve(
+        self, account: Account, authenticated: Authenticated, *, order_number: str, amount: int
+    ) -> tuple[Outcome, Exchange]:
+        """Takes the money, once: never repeated, whatever the answer."""
+
+    async def net_cancel(
+        self, account: Account, authenticated: Authenticated, *, amount: int
+    ) -> tuple[Undone, Exchange]:
+        """Takes back an approval whose answer was lost (N-10)."""
+
+    async def cancel(
+        self,
+        account: Account,
+        reference: str,
+        *,
+        order_number: str,
+        cancel_number: int,
+        amount: int,
+        whole: bool,
+        reason: str,
+    ) -> tuple[Outcome, Exchange]:
+        """Returns money of an approved transaction; `whole` is the full original amount with no earlier cancel (N-14)."""
+
+    async def inquire(self, account: Account, reference: str) -> tuple[Standing, Exchange]:
+        """Asks what became of a transaction."""

@@ -1,0 +1,1 @@
+"""HTTP only: parse, call one flow or one report, render. Never reaches `store` or `providers`."""
