@@ -1,0 +1,116 @@
+"""PostgreSQL: a pool, transactions that are repeated where that is safe, and plain reads."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+
+T = TypeVar("T")
+Tx = Any
+"""A connection inside a transaction; asyncpg's own types are not exported in a form that helps here."""
+
+REPEATABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+LOST = (
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.ConnectionFailureError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+    TimeoutError,
+)
+TRIES = 5
+ACQUIRE_S = 5.0
+"""Seconds to wait for a free connection before the caller is told to come back (503), never longer."""
+
+
+class Unavailable(Exception):
+    """The database cannot be reached or is overloaded: nothing was done, or nobody knows (then a resend meets the stored answer)."""
+
+
+class _Connection(asyncpg.Connection):  # type: ignore[misc]
+    async def reset(self, *, timeout: float | None = None) -> None:
+        """Nothing to reset: no session settings, cursors or advisory locks are used. The default costs 15-20 % a request."""
+
+
+class Database:
+    """Hands out transactions and reads. `seam` is told before and after every commit: the crash tests' way in."""
+
+    def __init__(self, pool: Any, seam: Callable[[str], None] | None = None) -> None:
+        self._pool = pool
+        self.seam = seam or (lambda name: None)
+
+    @classmethod
+    async def connect(
+        cls, url: str, *, size: int = 8, seam: Callable[[str], None] | None = None
+    ) -> "Database":
+        """Raises Unavailable with a readable reason when the server is not there."""
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size,
+                init=_speak_json,
+                connection_class=_Connection,
+                command_timeout=60,
+                server_settings={"application_name": "wongate", "timezone": "UTC"},
+            )
+        except (OSError, asyncpg.PostgresError, *LOST) as error:
+            raise Unavailable(f"cannot connect to the database: {error}") from error
+        return cls(pool, seam)
+
+    async def close(self) -> None:
+        try:
+            await asyncio.wait_for(self._pool.close(), 5)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Any]:
+        """A connection for single statements, each a transaction of its own."""
+        try:
+            connection = await self._pool.acquire(timeout=ACQUIRE_S)
+        except (OSError, *LOST) as error:
+            raise Unavailable(str(error)) from error
+        try:
+            yield connection
+        except LOST as error:
+            raise Unavailable(str(error)) from error
+        finally:
+            await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """One transaction, tried once; commits on leaving."""
+        async with self.read() as connection:
+            async with connection.transaction():
+                yield connection
+                self.seam("commit")
+            self.seam("committed")
+
+    async def run(self, story: Callable[[Tx], Awaitable[T]]) -> T:
+        """Runs the story in a transaction, again from its start where PostgreSQL asks for it (40001, 40P01, 55P03) or the
+        connection was lost. Stories are written so that a repetition after a commit that got through finds its own work."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                async with self.transaction() as tx:
+                    return await story(tx)
+            except (*REPEATABLE, Unavailable):
+                if attempt == TRIES:
+                    raise
+                await asyncio.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311 - jitter, not a secret
+        raise AssertionError("unreachable")
+
+
+async def _speak_json(connection: Any) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        encoder=lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str),
+        decoder=json.loads,
+        schema="pg_catalog",
+    )

@@ -1,0 +1,183 @@
+"""What merchants are told: the signed callback bodies, where they go, and when they are tried again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from wongate.domain import codes
+from wongate.domain.lifecycle import Kind, Status
+from wongate.domain.outcome import Form
+from wongate.domain.payment import Operation, Payment, PaymentStatus, Project
+from wongate.domain.requests import Flaw
+from wongate.domain.signature import sign
+
+RETRIES = 120
+"""Retries after the first failure (section 4.6): 6 + 62 + 52 gaps, 10.24 days in all."""
+
+
+def delay_after(failures: int) -> float | None:
+    """Seconds until the next try after so many failed ones, None when it is time to give up (section 4.6).
+
+    Six gaps of 10 s, then 62 that grow from 84 s to 3 h 57 min, then 4 h each.
+    """
+    if failures > RETRIES:
+        return None
+    if failures <= 6:
+        return 10.0
+    if failures <= 68:
+        return 70 + 10 * 1.12 ** (failures - 4)
+    return 4 * 3600.0
+
+
+def wire_date(moment: datetime) -> str:
+    """`YYYY-MM-DDThh:mm:ss+0000`, the only form that all clients read alike (section 1.4)."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
+
+
+def signed(message: dict[str, Any], secret: str) -> str:
+    """The message as JSON text with its signature as the last root member."""
+    return json.dumps({**message, "signature": sign(message, secret)}, ensure_ascii=False, separators=(",", ":"))
+
+
+def body(
+    project: Project,
+    payment: Payment,
+    operation: Operation,
+    *,
+    form: Form | None = None,
+    flaws: Sequence[Flaw] = (),
+) -> dict[str, Any]:
+    """The standard callback (section 4.1), members in the source document's order; `form` makes it the intermediate one."""
+    description = payment.description
+    if operation.kind is Kind.REFUND and not project.settings.original_description:
+        description = operation.description  # E-14
+    message: dict[str, Any] = {
+        "project_id": project.project_id,
+        "payment": {
+            "id": payment.payment_id,
+            "type": "purchase",
+            "status": str(payment.status),
+            "date": wire_date(operation.changed_at),
+            "method": payment.method,
+            "sum": {"amount": payment.balance, "currency": payment.currency},
+            "description": description,
+        },
+        "customer": {"id": payment.customer_id},
+        "operation": operation_members(project, operation),
+    }
+    if form is not None:
+        message["redirect_data"] = {"body": dict(form.body), "method": form.method, "url": form.url}  # E-17
+    if flaws:
+        message["errors"] = [_error(flaw) for flaw in flaws[:10]]  # E-1: no list longer than ten
+    return message
+
+
+def operation_members(project: Project, operation: Operation) -> dict[str, Any]:
+    """An operation as callbacks show it, in the source document's order."""
+    amount = {"amount": operation.amount, "currency": operation.currency}
+    members: dict[str, Any] = {
+        "id": operation.operation_id,
+        "type": str(operation.kind),
+        "status": str(operation.status),
+        "date": wire_date(operation.changed_at),
+        "created_date": wire_date(operation.created_at),
+        "request_id": operation.request_id,
+        "sum_initial": amount,
+        "sum_converted": dict(amount),
+        "code": str(operation.code),
+        "message": codes.message(operation.code),
+        "provider": _provider(project, operation),
+    }
+    if operation.kind is Kind.REFUND and project.settings.original_description:
+        members["operation_description"] = operation.description
+    return members
+
+
+def status_answer(project: Project, payment: Payment, operations: Sequence[Operation]) -> dict[str, Any]:
+    """The answer of /v2/payment/status (section 5.1, E-21): original description, operations oldest first."""
+    return {
+        "project_id": project.project_id,
+        "payment": {
+            "id": payment.payment_id,
+            "type": "purchase",
+            "status": str(payment.status),
+            "date": wire_date(payment.changed_at),
+            "method": payment.method,
+            "sum": {"amount": payment.balance, "currency": payment.currency},
+            "description": payment.description,
+        },
+        "operations": [_status_operation(project, operation) for operation in operations],
+        "customer": {"id": payment.customer_id},
+    }
+
+
+def _status_operation(project: Project, operation: Operation) -> dict[str, Any]:
+    """Section 5.1 shows the same members as the callback with request_id after the sums."""
+    members = operation_members(project, operation)
+    request_id = members.pop("request_id")
+    order = ("id", "type", "status", "date", "created_date", "sum_initial", "sum_converted")
+    return {**{name: members.pop(name) for name in order}, "request_id": request_id, **members}
+
+
+def _provider(project: Project, operation: Operation) -> dict[str, Any]:
+    """E-15: the TID belongs to a successful sale alone."""
+    paid = operation.kind is Kind.SALE and operation.status is Status.SUCCESS
+    return {
+        "id": operation.account_id,
+        "payment_id": operation.reference if paid else "",
+        "auth_code": str(operation.details.get("AuthCode", "")) if paid and project.settings.auth_code else "",
+    }
+
+
+def _error(flaw: Flaw) -> dict[str, Any]:
+    members: dict[str, Any] = {"code": flaw.code, "message": codes.message(flaw.code)}
+    if flaw.field:
+        members["field"] = flaw.field
+    if flaw.constraint:
+        members["constraint"] = flaw.constraint
+    return members
+
+
+def urls(project: Project, payment: Payment, operation: Operation, request: Mapping[str, Any]) -> list[str]:
+    """Every address that gets this callback, each once (section 4.5, E-18); none when the request switched them off.
+
+    `request` is what opened the operation: a refund's own URL governs that refund, otherwise the sale's applies.
+    """
+    sources = (request, payment.request)
+    if any(_at(source, "callback", "force_disable") in (True, 1, "1") for source in sources):
+        return []
+    result = _result(payment, operation)
+    for source in sources:
+        url = result and _at(source, "general", f"merchant_{result}_callback_url")
+        url = url or _at(source, "general", "merchant_callback_url")
+        if url:
+            return [str(url)]
+    return _project_urls(project, payment, result)
+
+
+def _result(payment: Payment, operation: Operation) -> str:
+    if operation.status is Status.SUCCESS:
+        return "success"
+    if operation.status is Status.DECLINE or payment.status is PaymentStatus.ERROR:
+        return "decline"
+    return ""
+
+
+def _project_urls(project: Project, payment: Payment, result: str) -> list[str]:
+    settings = project.settings
+    matching = [
+        rule.url
+        for rule in settings.callback_rules
+        if rule.enabled
+        and rule.payment_type in ("", "purchase")
+        and rule.result in ("", result)
+        and rule.method in ("", payment.method)
+    ]
+    chosen = matching or ([settings.callback_url] if settings.callback_url else [])
+    return list(dict.fromkeys(chosen))
+
+
+def _at(source: Mapping[str, Any], outer: str, inner: str) -> Any:
+    group = source.get(outer)
+    return group.get(inner) if isinstance(group, Mapping) else None

@@ -1,0 +1,180 @@
+"""The nouns: a project's payment, its operations, and what follows from them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from wongate.domain.account import Account
+from wongate.domain.lifecycle import Kind, Stage, Status
+
+
+class PaymentStatus(StrEnum):
+    """Statuses of a Payco payment, on the wire (section 3.2)."""
+
+    ERROR = "error"
+    PROCESSING = "processing"
+    AWAITING = "awaiting redirect result"
+    AWAITING_CUSTOMER = "awaiting customer"
+    DECLINE = "decline"
+    SUCCESS = "success"
+    PARTIALLY_REFUNDED = "partially refunded"
+    REFUNDED = "refunded"
+
+
+REFUNDABLE = frozenset({PaymentStatus.SUCCESS, PaymentStatus.PARTIALLY_REFUNDED})
+FINISHED = REFUNDABLE | {PaymentStatus.REFUNDED, PaymentStatus.DECLINE, PaymentStatus.ERROR}
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRule:
+    """One line of Dashboard's callback rules: empty conditions match everything (section 4.5)."""
+
+    url: str
+    payment_type: str = ""
+    result: str = ""
+    method: str = ""
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSettings:
+    """What a project may set for itself; the defaults are decisions E-5 to E-45."""
+
+    callback_url: str = ""
+    callback_rules: tuple[CallbackRule, ...] = ()
+    redirect_callback_on_page: bool = False  # E-17
+    success_url: str = ""
+    decline_url: str = ""
+    return_url: str = ""
+    limit_time_s: int = 1800  # E-37
+    limit_code: int = 20602  # E-37
+    base_time_s: int = 120  # E-37
+    amount_min: int = 100  # E-38
+    amount_max: int = 10_000_000  # E-38
+    currencies: tuple[str, ...] = ("KRW",)
+    methods: tuple[str, ...] = ("payco",)
+    customer_id_required: bool = True  # E-5 step 10
+    allowed_ips: tuple[str, ...] = ()
+    blocked: bool = False
+    refund_resend_window_s: int = 600  # E-6
+    original_description: bool = False  # E-14
+    auth_code: bool = False  # E-15
+    dashboard_refunds: bool = True  # E-31
+    try_again: bool = False  # E-43
+    try_again_attempts: int = 5
+    try_again_window_s: int = 600
+    frame_origins: tuple[str, ...] = ()
+    page_name: str = ""
+    page_logo_url: str = ""
+    page_color: str = ""
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Raises ValueError that names the first unknown setting or wrong type."""
+        known = {f.name: f for f in fields(cls)}
+        values: dict[str, Any] = {}
+        for name, value in stored.items():
+            if name not in known:
+                raise ValueError(f"unknown project setting {name!r}; known are {', '.join(sorted(known))}")
+            default = known[name].default
+            if name == "callback_rules":
+                value = tuple(CallbackRule(**rule) for rule in value)
+            elif isinstance(default, tuple):
+                if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+                    raise ValueError(f"project setting {name!r} must be a list of texts")
+                value = tuple(value)
+            elif type(value) is not type(default):
+                raise ValueError(f"project setting {name!r} must be of type {type(default).__name__}")
+            values[name] = value
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """`secrets`: the current one first, then the previous one while a rotation's overlap lasts."""
+
+    project_id: int
+    name: str
+    secrets: tuple[str, ...] = field(repr=False)
+    account: Account
+    settings: ProjectSettings
+
+    @property
+    def secret(self) -> str:
+        return self.secrets[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """`payment_no` is ours, `payment_id` the merchant's. Money in whole won; `captured` is 0 until the sale succeeds."""
+
+    project_id: int
+    payment_no: int
+    payment_id: str
+    status: PaymentStatus
+    method: str
+    source: str
+    amount: int
+    currency: str
+    captured: int
+    refunded: int
+    reserved: int
+    description: str
+    customer_id: str
+    sale_id: int
+    flag: str
+    created_at: datetime
+    changed_at: datetime
+    request: Mapping[str, Any]
+
+    @property
+    def balance(self) -> int:
+        """`payment.sum.amount` on the wire: what was asked for, less what has gone back (section 3.4)."""
+        return self.amount - self.refunded
+
+    @property
+    def refundable(self) -> int:
+        """What a new refund may take (E-41)."""
+        return self.captured - self.refunded - self.reserved
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A sale or a refund. `reference` is the provider's id (TID), `order_number` our name there (Moid)."""
+
+    project_id: int
+    operation_id: int
+    payment_no: int
+    kind: Kind
+    status: Status
+    stage: Stage
+    amount: int
+    currency: str
+    code: int
+    request_id: str
+    description: str
+    account_id: int
+    order_number: str
+    return_key: str = field(repr=False)
+    authentication: Mapping[str, str] = field(repr=False)
+    reference: str
+    details: Mapping[str, Any]
+    created_at: datetime
+    changed_at: datetime
+    limit_at: datetime | None
+    wake_at: datetime | None
+    attempt: int
+
+
+def status_after_refund(captured: int, refunded: int) -> PaymentStatus:
+    """The payment's status once `refunded` of `captured` won have gone back (section 3.4)."""
+    if refunded == 0:
+        return PaymentStatus.SUCCESS
+    return PaymentStatus.REFUNDED if refunded == captured else PaymentStatus.PARTIALLY_REFUNDED
+
+
+def payment_key(payment_id: str) -> str:
+    """How payment ids are compared: without regard to case (section 2.1)."""
+    return payment_id.casefold()

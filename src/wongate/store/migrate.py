@@ -1,0 +1,37 @@
+"""Numbered, forward-only SQL files, each in one transaction; old code runs on the new schema."""
+
+from pathlib import Path
+
+import asyncpg
+
+FILES = Path(__file__).parent / "migrations"
+
+
+async def migrate(url: str) -> list[str]:
+    """Brings the database up to date and returns the names of the files that were applied now. Safe to start twice at once."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        return [path.stem for path in sorted(FILES.glob("*.sql")) if await _apply(connection, path)]
+    finally:
+        await connection.close()
+
+
+async def _apply(connection: asyncpg.Connection, path: Path) -> bool:
+    """The row of the file's name is inserted first: a second starter waits for it and then finds the work done."""
+    async with connection.transaction():
+        new = await connection.fetchval(
+            "INSERT INTO schema_migration (name) VALUES ($1) ON CONFLICT DO NOTHING RETURNING name", path.stem
+        )
+        if new:
+            await connection.execute(path.read_text())
+    return new is not None
+
+
+async def pending(connection: asyncpg.Connection) -> list[str]:
+    """Names of the files that this database has not seen yet."""
+    known = await connection.fetchval("SELECT to_regclass('schema_migration')")
+    applied = await connection.fetch("SELECT name FROM schema_migration") if known else []
+    return sorted({path.stem for path in FILES.glob("*.sql")} - {row["name"] for row in applied})
