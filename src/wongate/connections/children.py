@@ -36,7 +36,9 @@ def spawn(
     systems without a death signal get.
     """
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("start child processes from the main thread: they die with the thread that starts them")
+        raise RuntimeError(
+            "start child processes from the main thread: they die with the thread that starts them"
+        )
     lifeline = _lifeline() if through_pipe else None
     tether = [sys.executable, "-I", "-S", _TETHER, str(os.getpid()), str(int(dies_by)), identity]
     return subprocess.Popen(
@@ -49,6 +51,30 @@ def spawn(
         pass_fds=[*pass_fds, *([] if lifeline is None else [lifeline])],
         start_new_session=True,
     )
+
+
+class LogFile:
+    """A file for what programs print. Begins anew past 10 MB, keeping the one before beside it."""
+
+    _BYTES_MAX = 10_000_000
+    _BYTES_READ = 10_000  # of the end; enough for every line worth showing
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.exists() and path.stat().st_size > self._BYTES_MAX:
+            path.rename(path.with_name(path.name + ".1"))
+        self.file = path.open("ab", buffering=0)
+        self._begin = self.file.tell()
+
+    def lines(self) -> list[str]:
+        """The last lines among those printed since this object was made."""
+        with self.path.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(self._begin, end - self._BYTES_READ))
+            return file.read().decode(errors="replace").splitlines()
+
+    def close(self) -> None:
+        self.file.close()
 
 
 @functools.cache

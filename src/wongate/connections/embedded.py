@@ -13,38 +13,42 @@ A lock that is held decides, never a file that exists: after a crash, a process 
 belong to anybody.
 """
 
-import base64
 import fcntl
 import hashlib
-import hmac
 import os
-import pwd
 import secrets
-import shutil
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Self
 from urllib.parse import quote
 
-from wongate.connections.binaries import EmbeddedError, copy_for_everyone, find_binaries, tool, version_of
-from wongate.connections.children import spawn
+from wongate.connections.binaries import EmbeddedError, find_binaries, tool
+from wongate.connections.children import LogFile
+from wongate.connections.cluster import (
+    DATABASE,
+    ROLE,
+    Runtime,
+    change_password,
+    check_version,
+    choose_runtime,
+    make_cluster,
+)
 
 __all__ = ["AlreadyRunning", "EmbeddedError", "Server", "find_binaries", "start", "tool"]
 
-ROLE = DATABASE = "wongate"
+Say = Callable[[str], None]
+
 _SOCKET_NAME = ".s.PGSQL.5432"
 _SOCKET_PATH_BYTES_MAX = 103  # sun_path less its final zero: 103 on macOS, 107 on Linux
 _POLL_S = 0.01
-_LOG_BYTES_MAX = 10_000_000
-_LOG_LINES_SHOWN = 8
+_IMMEDIATE_STOP_S = 5
 
 # For a machine with two cores that also runs everything else. Durability is spelled out, so that no edited
 # postgresql.conf takes it away.
@@ -64,8 +68,6 @@ _SETTINGS = {
     "log_startup_progress_interval": "1s",  # a long recovery says how far it has come
 }
 
-Say = Callable[[str], None]
-
 
 class AlreadyRunning(EmbeddedError):
     """Another process of ours runs the server of this data directory; `url` connects to it."""
@@ -75,53 +77,26 @@ class AlreadyRunning(EmbeddedError):
         self.url = url
 
 
-@dataclass(frozen=True)
-class _Home:
-    path: Path
-    socket_dir: Path
-
-    @property
-    def cluster(self) -> Path:
-        return self.path / "cluster"
-
-    @property
-    def password_file(self) -> Path:
-        return self.path / "password"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "server.log"
-
-
-@dataclass(frozen=True)
-class _Runtime:
-    """Which programs run, and as whom (an identity of tether.py; `owner` is None when it is ourselves)."""
-
-    binaries: Path
-    identity: str
-    owner: tuple[int, int] | None
-
-
 class Server:
     """A running server. Leaving it as a context manager stops it."""
 
-    def __init__(self, home: _Home, url: str, pid: int, process: subprocess.Popen[bytes], owner_lock: int) -> None:
+    def __init__(
+        self, url: str, socket_dir: Path, process: subprocess.Popen[bytes], pid: int, held: ExitStack
+    ) -> None:
         self.url = url
+        self.socket_dir = socket_dir
         self.pid = pid
-        self.socket_dir = home.socket_dir
         self._process = process
-        self._owner_lock: int | None = owner_lock
+        self._held = held
 
     def url_of(self, database: str) -> str:
         """The same server and role, another database."""
         return self.url.replace(f"@/{DATABASE}?", f"@/{quote(database)}?")
 
     def stop(self, timeout_s: float = 10) -> None:
-        """Ends all connections and shuts down; after `timeout_s` without a checkpoint, which the next start makes up for."""
+        """Ends all connections and shuts down; the next start recovers what took longer."""
         _stop(self._process, timeout_s)
-        if self._owner_lock is not None:
-            os.close(self._owner_lock)
-            self._owner_lock = None
+        self._held.close()
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +105,9 @@ class Server:
         self.stop()
 
 
-def start(data_dir: Path, *, settings: Mapping[str, str] | None = None, progress: Say | None = None) -> Server:
+def start(
+    data_dir: Path, *, settings: Mapping[str, str] | None = None, progress: Say | None = None
+) -> Server:
     """Starts the server of a data directory, and makes both when there is none yet.
 
     Waits as long as a recovery needs; `progress` gets a line now and then. `settings` are PostgreSQL's own
@@ -142,28 +119,185 @@ def start(data_dir: Path, *, settings: Mapping[str, str] | None = None, progress
     say = progress or (lambda _line: None)
     data_dir = data_dir.resolve()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    home = _Home(data_dir, _socket_dir(data_dir))
-    owner_lock, password = _take_ownership(home)
-    try:
-        server_lock = _wait_for_predecessor(home, say)
+    socket_dir = _socket_dir(data_dir)
+    password = _read_password(data_dir) or secrets.token_urlsafe(32)
+    url = f"postgresql://{ROLE}:{password}@/{DATABASE}?host={quote(str(socket_dir))}&port=5432"
+    with ExitStack() as held:
+        held.enter_context(_ownership(data_dir, url))
+        with _sole_server(data_dir, say) as lock, closing(LogFile(data_dir / "server.log")) as log:
+            runtime = choose_runtime(data_dir, log, lock)
+            _prepare_cluster(data_dir, runtime, password, say)
+            _prepare_socket_dir(socket_dir, runtime)
+            _remove_stale_files(data_dir / "cluster", socket_dir)
+            process = _launch(data_dir / "cluster", socket_dir, runtime, settings or {})
+            held.callback(_stop, process, timeout_s=10)
+            pid = _wait_until_ready(data_dir / "cluster", process, runtime, say)
+        return Server(url, socket_dir, process, pid, held.pop_all())
+
+
+@contextmanager
+def _ownership(data_dir: Path, url: str) -> Iterator[None]:
+    """Holds owner.lock, which says that this process runs the server, and tells the others its URL."""
+    with _private_file(data_dir / "owner.lock") as file:
+        while not _try_lock(file):
+            file.seek(0)
+            other_url = file.read()
+            if other_url.endswith("\n"):  # else it is being written at this moment
+                raise AlreadyRunning(data_dir, other_url.strip())
+            time.sleep(_POLL_S)
+        file.truncate(0)
+        file.write(f"{url}\n")
+        file.flush()
         try:
-            _keep_log_small(home.log)
-            with home.log.open("ab", buffering=0) as log:
-                runtime = _choose_runtime(home)
-                _prepare(home, runtime, password, log, server_lock, say)
-                process = _launch(home, runtime, settings or {}, log, server_lock)
+            yield
         finally:
-            os.close(server_lock)  # from here on only the server's processes hold it
+            file.truncate(0)
+
+
+@contextmanager
+def _sole_server(data_dir: Path, say: Say) -> Iterator[int]:
+    """Holds server.lock, for the server's processes to inherit, when those of an earlier server are gone."""
+    with _private_file(data_dir / "server.lock") as file:
+        if not _try_lock(file):
+            say("waiting for the previous database server to end")
+            _ask_to_stop(data_dir / "cluster")
+        while not _try_lock(file):
+            time.sleep(_POLL_S)
+        yield file.fileno()
+
+
+def _private_file(path: Path) -> IO[str]:
+    path.touch(mode=0o600)
+    return path.open("r+")
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _ask_to_stop(cluster: Path) -> None:
+    """A server whose owner died is stopping already, unless its owner's death could not be reported to it."""
+    pid = _pid_in(cluster / "postmaster.pid")
+    if pid is not None and _is_server_of(cluster, pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
+
+
+def _prepare_cluster(data_dir: Path, runtime: Runtime, password: str, say: Say) -> None:
+    cluster = data_dir / "cluster"
+    if not cluster.exists():
+        say(f"making a new database in {data_dir}")
+        make_cluster(cluster, runtime, password)
+        _write_password(data_dir, password)
+        return
+    check_version(cluster, runtime.binaries)
+    runtime.give(cluster)
+    if _read_password(data_dir) is None:
+        change_password(cluster, runtime, password)
+        _write_password(data_dir, password)
+
+
+def _read_password(data_dir: Path) -> str | None:
+    try:
+        return (data_dir / "password").read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _write_password(data_dir: Path, password: str) -> None:
+    unfinished = data_dir / "password.partial"
+    with _private_file(unfinished) as file:
+        file.truncate(0)
+        file.write(password)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(data_dir / "password")
+
+
+def _socket_dir(data_dir: Path) -> Path:
+    """In the data directory unless its path is too long for a socket or has a comma, which separates hosts."""
+    name = "wongate-" + hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    for directory in (data_dir / "run", Path(tempfile.gettempdir()).resolve() / name):
+        if len(os.fsencode(directory / _SOCKET_NAME)) <= _SOCKET_PATH_BYTES_MAX and "," not in str(directory):
+            return directory
+    return Path("/tmp", name)  # noqa: S108 - made private, and refused if it is somebody else's, below
+
+
+def _prepare_socket_dir(socket_dir: Path, runtime: Runtime) -> None:
+    """In /tmp anybody may have made the directory before us, or a link to one that we must not give away."""
+    with suppress(FileExistsError):
+        socket_dir.mkdir(mode=0o700)
+    status = socket_dir.lstat()
+    ours = {os.geteuid(), runtime.owner[0] if runtime.owner else os.geteuid()}
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in ours:
+        raise EmbeddedError(f"{socket_dir} belongs to somebody else: remove it")
+    socket_dir.chmod(0o700)
+    runtime.give(socket_dir)
+
+
+def _remove_stale_files(cluster: Path, socket_dir: Path) -> None:
+    """PostgreSQL would take any process that now has the number in these files for another server."""
+    for path in (cluster / "postmaster.pid", socket_dir / f"{_SOCKET_NAME}.lock"):
+        pid = _pid_in(path)
+        # Not one of ours, or it would hold server.lock.
+        if pid is not None and _is_server_of(cluster, pid):
+            raise EmbeddedError(
+                f"a PostgreSQL started by other means (process {pid}) runs on {cluster}: stop it first"
+            )
+        path.unlink(missing_ok=True)
+
+
+def _pid_in(path: Path) -> int | None:
+    try:
+        return abs(int(path.read_text().split()[0]))
+    except (FileNotFoundError, IndexError, ValueError):
+        return None
+
+
+def _is_server_of(cluster: Path, pid: int) -> bool:
+    if sys.platform == "linux":
         try:
-            pid = _wait_until_ready(home, process, say)
-        except BaseException:
-            _stop(process, timeout_s=10)
-            raise
-    except BaseException:
-        os.close(owner_lock)
-        raise
-    return Server(home, _url(home, password), pid, process, owner_lock)
+            return Path(f"/proc/{pid}/cwd").readlink() == cluster
+        except OSError:
+            return False
+    names = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return "postgres" in names.stdout
 
 
-def _url(home: _Home, password: str) -> str:
-    return f"postgresql://{ROLE}:{password}@/{DATABASE}?host={quote(str(home.socket_dir))}&port=5432"
+def _launch(
+    cluster: Path, socket_dir: Path, runtime: Runtime, settings: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    every_setting = {**_SETTINGS, "unix_socket_directories": f'"{socket_dir}"', **settings}
+    options = [option for name, value in every_setting.items() for option in ("-c", f"{name}={value}")]
+    return runtime.spawn("postgres", "-D", str(cluster), *options, dies_by=signal.SIGINT)
+
+
+def _wait_until_ready(cluster: Path, process: subprocess.Popen[bytes], runtime: Runtime, say: Say) -> int:
+    """The process number of the server, once line 8 of postmaster.pid says that it is ready."""
+    say_at = time.monotonic() + 1
+    while process.poll() is None:
+        with suppress(FileNotFoundError):
+            lines = (cluster / "postmaster.pid").read_text().splitlines()
+            if len(lines) >= 8 and lines[7].strip() == "ready":
+                return int(lines[0])
+        if time.monotonic() > say_at:
+            say_at += 1
+            say("the database is starting: " + "".join(runtime.log.lines()[-1:]))
+        time.sleep(_POLL_S)
+    raise runtime.failure(f"PostgreSQL did not start (exit code {process.returncode})")
+
+
+def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    """Fast shutdown, then an immediate one, then none at all."""
+    for number, patience_s in ((signal.SIGINT, timeout_s), (signal.SIGQUIT, _IMMEDIATE_STOP_S)):
+        if process.poll() is None:
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience_s)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -19,7 +19,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -66,15 +65,15 @@ def die_with(parent: int, death_signal: int) -> None:
         sys.exit(NOT_STARTED)
 
 
-def become(program: Sequence[str]) -> None:
+def become(program: list[str]) -> None:
     """Undoes what was inherited or what Python set, so that the program can be stopped by every signal."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
-    os.execvp(program[0], program)
+    os.execvp(program[0], program)  # noqa: S606 - the point of this program
 
 
-def watch(lifeline: int, death_signal: int, program: Sequence[str]) -> int:
+def watch(lifeline: int, death_signal: int, program: list[str]) -> int:
     """Stays between PARENT and the program where the kernel has no death signal; answers the exit code."""
     child = os.fork()
     if child == 0:

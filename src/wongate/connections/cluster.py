@@ -1,0 +1,163 @@
+"""The files of an embedded PostgreSQL, and the user and programs that run on them."""
+
+import base64
+import hashlib
+import hmac
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wongate.connections.binaries import EmbeddedError, copy_for_everyone, find_binaries, version_of
+from wongate.connections.children import LogFile, spawn
+
+ROLE = DATABASE = "wongate"
+_LOG_LINES_SHOWN = 8
+
+# No password is safer than 256 random bits, so hashing it over and over would only make every connection
+# wait: 4096 rounds are PostgreSQL's default, for passwords that people choose.
+_SCRAM_ITERATIONS = 4096
+
+# The superuser has no entry: it exists for set-up in single-user mode and cannot connect.
+_HBA = f"""\
+# TYPE  DATABASE  USER     METHOD
+local   all       {ROLE}  scram-sha-256
+"""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How PostgreSQL's programs are run on a data directory.
+
+    identity: of tether.py. owner: user and group of the files, when that is not simply us. lock: a file
+    descriptor that each program and its children hold open while they live.
+    """
+
+    binaries: Path
+    log: LogFile
+    lock: int
+    identity: str = "self"
+    owner: tuple[int, int] | None = None
+
+    def spawn(
+        self,
+        program: str,
+        *arguments: str,
+        dies_by: signal.Signals = signal.SIGKILL,
+        stdin: int = subprocess.DEVNULL,
+    ) -> subprocess.Popen[bytes]:
+        return spawn(
+            [str(self.binaries / program), *arguments],
+            dies_by=dies_by,
+            identity=self.identity,
+            env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
+            cwd=Path("/"),
+            stdin=stdin,
+            output=self.log.file,
+            pass_fds=[self.lock],
+        )
+
+    def run(self, program: str, *arguments: str, text: str = "") -> None:
+        """Runs a program to its end with `text` as its input; EmbeddedError when it fails."""
+        process = self.spawn(program, *arguments, stdin=subprocess.PIPE)
+        process.communicate(text.encode())
+        if process.returncode != 0:
+            raise self.failure(f"{program} ended with exit code {process.returncode}")
+
+    def failure(self, what: str) -> EmbeddedError:
+        said = self.log.lines()[-_LOG_LINES_SHOWN:] or ["(nothing)"]
+        return EmbeddedError("\n    ".join([f"{what}; the end of {self.log.path}:", *said]))
+
+    def give(self, directory: Path) -> None:
+        """Makes a directory unless it exists, and hands all of it to the user of the programs."""
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if self.owner is None or (directory.stat().st_uid, directory.stat().st_gid) == self.owner:
+            return
+        for parent, directories, files in os.walk(directory):
+            for name in [*directories, *files]:
+                os.chown(Path(parent, name), *self.owner, follow_symlinks=False)
+        os.chown(directory, *self.owner)  # last, so that an interrupted walk is walked again
+
+
+def choose_runtime(data_dir: Path, log: LogFile, lock: int) -> Runtime:
+    """PostgreSQL refuses to run as root: root becomes another number in a namespace, else `nobody`."""
+    runtime = Runtime(find_binaries(), log, lock)
+    if os.geteuid() != 0:
+        return runtime
+    in_namespace = replace(runtime, identity="namespace", owner=(os.getuid(), os.getgid()))
+    return in_namespace if _runs(in_namespace) else _as_nobody(runtime, data_dir)
+
+
+def _as_nobody(runtime: Runtime, data_dir: Path) -> Runtime:
+    closed = next((path for path in data_dir.parents if not path.stat().st_mode & 0o001), None)
+    if closed is not None:
+        raise EmbeddedError(
+            f"as root, the database server runs as the user `nobody`, who may not enter {closed}: "
+            "choose another data directory, or do not run as root"
+        )
+    data_dir.chmod(0o711)  # what `nobody` owns lies one step further in; the password stays root's
+    nobody = pwd.getpwnam("nobody")
+    owner = nobody.pw_uid, nobody.pw_gid
+    runtime = replace(runtime, identity=f"{owner[0]}:{owner[1]}", owner=owner)
+    if _runs(runtime):
+        return runtime
+    version = ".".join(str(part) for part in version_of(runtime.binaries))
+    return replace(runtime, binaries=copy_for_everyone(runtime.binaries, data_dir / f"postgresql-{version}"))
+
+
+def _runs(runtime: Runtime) -> bool:
+    return runtime.spawn("postgres", "--version").wait() == 0
+
+
+def make_cluster(cluster: Path, runtime: Runtime, password: str) -> None:
+    """initdb, then the role and the database. The directory gets its name last, so it is whole or absent."""
+    unfinished = cluster.with_name(cluster.name + ".partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    runtime.give(unfinished)
+    runtime.run(
+        "initdb",
+        *["-D", str(unfinished), "-U", "postgres", "-E", "UTF8", "--no-locale"],
+        *["--data-checksums", "--auth=reject", "--no-instructions"],
+    )
+    (unfinished / "pg_hba.conf").write_text(_HBA)
+    _run_sql(
+        unfinished,
+        runtime,
+        f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{_scram_verifier(password)}'",  # tests make databases
+        f"CREATE DATABASE {DATABASE} OWNER {ROLE}",
+    )
+    unfinished.rename(cluster)
+
+
+def change_password(cluster: Path, runtime: Runtime, password: str) -> None:
+    _run_sql(cluster, runtime, f"ALTER ROLE {ROLE} PASSWORD '{_scram_verifier(password)}'")
+
+
+def check_version(cluster: Path, binaries: Path) -> None:
+    made_by = (cluster / "PG_VERSION").read_text().strip()
+    found = version_of(binaries)
+    if made_by != str(found[0]):
+        raise EmbeddedError(
+            f"{cluster} was made by PostgreSQL {made_by}, found is PostgreSQL {found[0]} in {binaries}: "
+            f"dump the database with PostgreSQL {made_by} and restore it into a new data directory"
+        )
+
+
+def _run_sql(cluster: Path, runtime: Runtime, *statements: str) -> None:
+    """Runs statements, a line each, as superuser while no server runs."""
+    text = "".join(f"{statement}\n" for statement in statements)
+    runtime.run("postgres", "--single", "-D", str(cluster), "-c", "exit_on_error=on", "postgres", text=text)
+
+
+def _scram_verifier(password: str) -> str:
+    """What PostgreSQL keeps of a password (RFC 7677), so that no statement and no log has the password."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _SCRAM_ITERATIONS)
+    stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    encoded = [base64.b64encode(part).decode() for part in (salt, stored_key, server_key)]
+    return f"SCRAM-SHA-256${_SCRAM_ITERATIONS}:{encoded[0]}${encoded[1]}:{encoded[2]}"
