@@ -1,0 +1,411 @@
+"""The simulated PG's books: one SQLite file, committed before anything is answered, so that kill -9 loses nothing.
+
+WAL with synchronous=NORMAL survives the death of the process, which is what the simulator promises; a power cut may cost
+the last moments. One connection, used from the event loop only: a commit takes tens of microseconds.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from wongate_simulator.clock import iso
+from wongate_simulator.merchants import Merchant
+
+# States of a payment: opened -> authenticated -> approved -> cancelled is the good way and its undoing.
+OPENED = "opened"
+REFUSED = "refused"  # the payer cancelled, failed or came too late; end_code says which
+AUTHENTICATED = "authenticated"
+APPROVED = "approved"  # also after partial cancels
+CANCELLED = "cancelled"  # nothing remains
+DEAD = "dead"  # net cancel came before the approval: the token can never be approved
+
+DONE, PENDING, FAILED = "done", "pending", "failed"  # states of a cancellation
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS merchant (mid TEXT PRIMARY KEY, settings TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS payment (
+    id INTEGER PRIMARY KEY,
+    mid TEXT NOT NULL,
+    moid TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    auth_token TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL,
+    end_code TEXT NOT NULL,
+    tid TEXT UNIQUE,
+    funding TEXT NOT NULL,
+    cc_part_cl TEXT NOT NULL,
+    quota TEXT NOT NULL,
+    auth_code TEXT NOT NULL,
+    opened_at REAL NOT NULL,
+    expires_at REAL NOT NULL,
+    authenticated_at REAL,
+    approved_at REAL,
+    approvals INTEGER NOT NULL,
+    net_cancels INTEGER NOT NULL,
+    cancelled INTEGER NOT NULL CHECK (cancelled BETWEEN 0 AND amount),
+    request TEXT NOT NULL,
+    UNIQUE (mid, moid)
+) STRICT;
+CREATE TABLE IF NOT EXISTS cancellation (
+    id INTEGER PRIMARY KEY,
+    payment_id INTEGER NOT NULL REFERENCES payment,
+    tid TEXT NOT NULL,
+    cancel_moid TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    remain INTEGER NOT NULL,
+    number TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    cancelled_at REAL NOT NULL,
+    settles_at REAL,
+    settles_to TEXT,
+    reason TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS cancellation_of_payment ON cancellation (payment_id);
+CREATE INDEX IF NOT EXISTS cancellation_by_tid ON cancellation (tid);
+CREATE INDEX IF NOT EXISTS cancellation_in_progress ON cancellation (settles_at) WHERE state = 'pending';
+CREATE TABLE IF NOT EXISTS notice (
+    id INTEGER PRIMARY KEY,
+    mid TEXT NOT NULL,
+    tid TEXT NOT NULL,
+    moid TEXT NOT NULL,
+    state_cd TEXT NOT NULL,
+    url TEXT NOT NULL,
+    body BLOB NOT NULL,
+    tries INTEGER NOT NULL,
+    next_at REAL,
+    last_answer TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS notice_due ON notice (next_at) WHERE next_at IS NOT NULL;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One row of `payment`, from the opened window on."""
+
+    id: int
+    mid: str
+    moid: str
+    amount: int
+    auth_token: str
+    state: str
+    end_code: str
+    tid: str | None
+    funding: str
+    cc_part_cl: str
+    quota: str
+    auth_code: str
+    opened_at: float
+    expires_at: float
+    authenticated_at: float | None
+    approved_at: float | None
+    approvals: int
+    net_cancels: int
+    cancelled: int
+    request: str
+
+    @property
+    def remain(self) -> int:
+        return self.amount - self.cancelled if self.approvals else 0
+
+    def asked(self) -> dict[str, str]:
+        """What the window was opened with: return_url, charset, base_url, embedder, lang and the echoed fields."""
+        asked: dict[str, str] = json.loads(self.request)
+        return asked
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    id: int
+    payment_id: int
+    tid: str
+    cancel_moid: str
+    amount: int
+    remain: int
+    number: str
+    kind: str  # full, partial, net or admin
+    state: str
+    cancelled_at: float
+    settles_at: float | None
+    settles_to: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    id: int
+    mid: str
+    tid: str
+    moid: str
+    state_cd: str
+    url: str
+    body: bytes
+    tries: int
+    next_at: float | None
+    last_answer: str
+
+
+class DuplicateMoid(Exception):
+    """The merchant has used this order number before (W005)."""
+
+
+class Books:
+    """Every statement is one method; whoever needs several of them to hold together uses `together()`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The connection is made before the event loop starts and closed after it; only one thread works at a time.
+        self.db = sqlite3.connect(path, isolation_level=None, cached_statements=64, check_same_thread=False)
+        self.db.execute("PRAGMA journal_mode=WAL")
+        self.db.execute("PRAGMA synchronous=NORMAL")
+        self.db.execute("PRAGMA foreign_keys=ON")
+        self.db.executescript(SCHEMA)
+
+    def close(self) -> None:
+        self.db.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    # merchants
+
+    def merchants(self) -> list[Merchant]:
+        return [Merchant(**json.loads(text)) for (text,) in self.db.execute("SELECT settings FROM merchant")]
+
+    def save_merchant(self, merchant: Merchant) -> None:
+        self.db.execute(
+            "INSERT INTO merchant VALUES (?, ?) ON CONFLICT (mid) DO UPDATE SET settings = excluded.settings",
+            (merchant.mid, json.dumps(asdict(merchant), ensure_ascii=False)),
+        )
+
+    # payments
+
+    def open(
+        self,
+        mid: str,
+        moid: str,
+        amount: int,
+        auth_token: str,
+        opened_at: float,
+        expires_at: float,
+        request: str,
+    ) -> Payment:
+        """Raises DuplicateMoid."""
+        columns = (mid, moid, amount, auth_token, OPENED, "", None, "", "", "", "", opened_at, expires_at)
+        blank = (None, None, 0, 0, 0)
+        try:
+            cursor = self.db.execute(_INSERT_PAYMENT, (*columns, *blank, request))
+        except sqlite3.IntegrityError as clash:
+            raise DuplicateMoid from clash
+        return Payment(cursor.lastrowid or 0, *columns, *blank, request)
+
+    def by_token(self, auth_token: str) -> Payment | None:
+        return self._one(f"SELECT {_PAYMENT} FROM payment WHERE auth_token = ?", auth_token)
+
+    def by_tid(self, tid: str) -> Payment | None:
+        return self._one(f"SELECT {_PAYMENT} FROM payment WHERE tid = ?", tid)
+
+    def by_moid(self, mid: str, moid: str) -> Payment | None:
+        return self._one(f"SELECT {_PAYMENT} FROM payment WHERE mid = ? AND moid = ?", mid, moid)
+
+    def latest(self, search: str, limit: int) -> list[Payment]:
+        """Newest first; `search` is an exact Moid or TID, or empty for all."""
+        where = "WHERE moid = ?1 OR tid = ?1" if search else "WHERE ?1 = ''"
+        rows = self.db.execute(
+            f"SELECT {_PAYMENT} FROM payment {where} ORDER BY id DESC LIMIT ?2", (search, limit)
+        )
+        return [Payment(*row) for row in rows]
+
+    def refuse(self, payment: Payment, end_code: str) -> bool:
+        """The window ends without an authentication. False when it had ended before."""
+        return self._changed(
+            "UPDATE payment SET state = ?, end_code = ? WHERE id = ? AND state = ?",
+            REFUSED,
+            end_code,
+            payment.id,
+            OPENED,
+        )
+
+    def expire(self, payment: Payment, moment: float) -> None:
+        self.db.execute(
+            "UPDATE payment SET expires_at = min(expires_at, ?) WHERE id = ?", (moment, payment.id)
+        )
+
+    def authenticate(
+        self, payment: Payment, tid: str, funding: str, cc_part_cl: str, quota: str, moment: float
+    ) -> bool | None:
+        """False when the window had ended before, None when the TID is taken."""
+        try:
+            return self._changed(
+                "UPDATE payment SET state = ?, tid = ?, funding = ?, cc_part_cl = ?, quota = ?, authenticated_at = ?"
+                " WHERE id = ? AND state = ?",
+                *(AUTHENTICATED, tid, funding, cc_part_cl, quota, moment, payment.id, OPENED),
+            )
+        except sqlite3.IntegrityError:
+            return None
+
+    def approve(self, payment: Payment, auth_code: str, moment: float) -> bool:
+        """False when the payment is not in the state for it."""
+        return self._changed(
+            "UPDATE payment SET state = ?, auth_code = ?, approved_at = ?, approvals = approvals + 1"
+            " WHERE id = ? AND state = ?",
+            *(APPROVED, auth_code, moment, payment.id, AUTHENTICATED),
+        )
+
+    def kill(self, payment: Payment) -> None:
+        """A net cancel came before the approval."""
+        self.db.execute(
+            "UPDATE payment SET state = ? WHERE id = ? AND state = ?", (DEAD, payment.id, AUTHENTICATED)
+        )
+
+    # cancellations
+
+    def cancel(self, payment: Payment, cancellation: Cancellation) -> None:
+        """Books a done or pending cancellation; money moves only with a done one."""
+        columns = tuple(getattr(cancellation, name) for name in _CANCELLATION.split(", "))[1:]
+        with self.together():
+            self.db.execute(_INSERT_CANCELLATION, columns)
+            if cancellation.state == DONE:
+                self._move(payment.id, cancellation.amount, cancellation.kind == "net")
+
+    def _move(self, payment_id: int, amount: int, net: bool) -> None:
+        self.db.execute(
+            "UPDATE payment SET cancelled = cancelled + ?1, net_cancels = net_cancels + ?2,"
+            " state = CASE WHEN cancelled + ?1 = amount THEN 'cancelled' ELSE state END WHERE id = ?3",
+            (amount, int(net), payment_id),
+        )
+
+    def settle_due(self, moment: float) -> list[tuple[Payment, Cancellation]]:
+        """Ends the cancels in progress (2002) whose time has come; answers with those that went through."""
+        rows = self.db.execute(
+            f"SELECT {_CANCELLATION} FROM cancellation WHERE state = 'pending' AND settles_at <= ?", (moment,)
+        ).fetchall()
+        done: list[tuple[Payment, Cancellation]] = []
+        for cancellation in (Cancellation(*row) for row in rows):
+            with self.together():
+                self.db.execute(
+                    "UPDATE cancellation SET state = ?, cancelled_at = ? WHERE id = ?",
+                    (cancellation.settles_to, moment, cancellation.id),
+                )
+                if cancellation.settles_to == DONE:
+                    self._move(cancellation.payment_id, cancellation.amount, cancellation.kind == "net")
+            if cancellation.settles_to == DONE:
+                payment = self._one(f"SELECT {_PAYMENT} FROM payment WHERE id = ?", cancellation.payment_id)
+                done.append((payment, cancellation))  # type: ignore[arg-type]
+        return done
+
+    def next_settlement(self) -> float | None:
+        row = self.db.execute("SELECT min(settles_at) FROM cancellation WHERE state = 'pending'").fetchone()
+        return None if row[0] is None else float(row[0])
+
+    def cancellations(self, payment: Payment) -> list[Cancellation]:
+        rows = self.db.execute(
+            f"SELECT {_CANCELLATION} FROM cancellation WHERE payment_id = ? ORDER BY id", (payment.id,)
+        )
+        return [Cancellation(*row) for row in rows]
+
+    def knows_cancel_tid(self, tid: str) -> bool:
+        return (
+            self.db.execute("SELECT 1 FROM cancellation WHERE tid = ? AND state = 'done'", (tid,)).fetchone()
+            is not None
+        )
+
+    # notices
+
+    def add_notice(self, payment: Payment, state_cd: str, url: str, body: bytes, next_at: float) -> None:
+        self.db.execute(
+            "INSERT INTO notice (mid, tid, moid, state_cd, url, body, tries, next_at, last_answer)"
+            " VALUES (?, ?, ?, ?, ?, ?, 0, ?, '')",
+            (payment.mid, payment.tid, payment.moid, state_cd, url, body, next_at),
+        )
+
+    def due_notices(self, moment: float, limit: int) -> list[Notice]:
+        rows = self.db.execute(
+            f"SELECT {_NOTICE} FROM notice WHERE next_at <= ? ORDER BY next_at LIMIT ?", (moment, limit)
+        )
+        return [Notice(*row) for row in rows]
+
+    def next_notice(self) -> float | None:
+        row = self.db.execute("SELECT min(next_at) FROM notice WHERE next_at IS NOT NULL").fetchone()
+        return None if row[0] is None else float(row[0])
+
+    def note_try(self, notice: Notice, answer: str, next_at: float | None) -> None:
+        self.db.execute(
+            "UPDATE notice SET tries = tries + 1, last_answer = ?, next_at = ? WHERE id = ?",
+            (answer, next_at, notice.id),
+        )
+
+    def notices(self, limit: int) -> list[Notice]:
+        rows = self.db.execute(f"SELECT {_NOTICE} FROM notice ORDER BY id DESC LIMIT ?", (limit,))
+        return [Notice(*row) for row in rows]
+
+    # the whole
+
+    def forget(self) -> None:
+        """Everything but the merchants."""
+        with self.together():
+            for table in ("notice", "cancellation", "payment"):
+                self.db.execute(f"DELETE FROM {table}")
+
+    def counts(self) -> dict[str, int]:
+        return dict(self.db.execute("SELECT state, count(*) FROM payment GROUP BY state").fetchall())
+
+    def statement(self, moid: str | None) -> Iterator[str]:
+        """The whole books as JSON text in pieces, from a connection of its own: one consistent moment, any thread."""
+        reader = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        try:
+            reader.create_function("iso", 1, iso, deterministic=True)
+            where = "" if moid is None else "WHERE moid = ?"
+            rows = reader.execute(_STATEMENT.format(where=where), () if moid is None else (moid,))
+            yield '{"books": ['
+            separator = "\n"
+            while batch := rows.fetchmany(1000):
+                yield separator + ",\n".join(text for (text,) in batch)
+                separator = ",\n"
+            yield "\n]}\n"
+        finally:
+            reader.close()
+
+    def _one(self, statement: str, *values: Any) -> Payment | None:
+        row = self.db.execute(statement, values).fetchone()
+        return None if row is None else Payment(*row)
+
+    def _changed(self, statement: str, *values: Any) -> bool:
+        return self.db.execute(statement, values).rowcount == 1
+
+
+_PAYMENT = ", ".join(field.name for field in fields(Payment))
+_CANCELLATION = ", ".join(field.name for field in fields(Cancellation))
+_NOTICE = ", ".join(field.name for field in fields(Notice))
+_INSERT_PAYMENT = f"INSERT INTO payment ({_PAYMENT.removeprefix('id, ')}) VALUES ({', '.join('?' * (len(fields(Payment)) - 1))})"
+_INSERT_CANCELLATION = (
+    f"INSERT INTO cancellation ({_CANCELLATION.removeprefix('id, ')})"
+    f" VALUES ({', '.join('?' * (len(fields(Cancellation)) - 1))})"
+)
+# SQLite writes the JSON itself: 100,000 payments in about half a second, most of it outside the interpreter lock.
+_STATEMENT = """
+SELECT json_object(
+    'mid', mid, 'moid', moid, 'amount', amount, 'tid', tid, 'state', state, 'end_code', end_code, 'funding', funding,
+    'approvals', approvals, 'net_cancels', net_cancels, 'cancelled', cancelled,
+    'remain', CASE WHEN approvals > 0 THEN amount - cancelled ELSE 0 END,
+    'opened_at', iso(opened_at), 'authenticated_at', iso(authenticated_at), 'approved_at', iso(approved_at),
+    'cancels', CASE WHEN approvals = 0 THEN json('[]') ELSE (
+        SELECT json_group_array(json_object(
+            'CancelMOID', cancel_moid, 'tid', c.tid, 'amount', c.amount, 'remain', c.remain, 'CancelNum', number,
+            'kind', kind, 'state', c.state, 'cancelled_at', iso(cancelled_at)))
+        FROM cancellation c WHERE c.payment_id = payment.id) END)
+FROM payment {where} ORDER BY id
+"""
