@@ -42,11 +42,13 @@ class Unanswered:
     """Nobody knows whether it was done: time-out, broken answer, a code that NICEPAY itself calls unclear.
 
     `may_repeat`: the provider asks for the same call again (2056), the only case in which a partial cancel is repeated.
+    `alarm`: an operator should look at it, as at a success without a valid signature (N-9).
     """
 
     reason: str
     provider_code: str = ""
     may_repeat: bool = False
+    alarm: bool = False
 
 
 Outcome = Approved | Declined | NotSent | Unanswered

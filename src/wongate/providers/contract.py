@@ -1,4 +1,8 @@
-"""What Wongate asks of a payment provider. Every answer is a value: no method raises because the provider is slow, silent or wrong."""
+"""What Wongate asks of a payment provider.
+
+Every answer is a value: no method raises because the provider, or whoever pretends to be it, is slow, silent
+or wrong. `tests/providers/suite.py` holds these promises as tests.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,9 +22,10 @@ from wongate.domain.outcome import (
 
 
 class Provider(Protocol):
-    """One outside payment service. The pure methods read and build messages, the coroutines make one call each.
+    """One outside payment service: pure methods read and build messages, coroutines make one call each.
 
-    Amounts are whole won. `at` is the moment of the call from the injected clock.
+    Amounts are whole won. `at` is the moment of the call from the injected clock. A coroutine makes its call
+    at most once and never repeats it; the `Exchange` beside its answer carries no secret.
     """
 
     def order_number(self, account: Account, project_id: int, operation_id: int) -> str:
@@ -40,12 +45,28 @@ class Provider(Protocol):
         bridge_url: str,
         at: datetime,
     ) -> Form:
-        """The form that brings a payer's browser to the provider (N-1, N-2); `bridge_url` is our own page for accounts that need it."""
+        """The form that brings a payer's browser to the provider (N-1, N-2).
+
+        `bridge_url` is a page of our own, for accounts whose window cannot be opened by a plain POST.
+        """
+
+    def is_own_window(
+        self, account: Account, form: Mapping[str, str], *, order_number: str, amount: int
+    ) -> bool:
+        """Whether a form posted to the bridge page is the one that `window` made for this sale (N-1)."""
+
+    def read_form(self, body: bytes) -> dict[str, str]:
+        """A body that a browser or the provider posted to us, decoded; empty when it is out of all
+        proportion."""
 
     def read_return(
         self, account: Account, form: Mapping[str, str], *, order_number: str, amount: int
     ) -> ReturnResult:
-        """What the payer's browser brought back, checked against the account and the order (section 2.4, N-6, N-7)."""
+        """What the payer's browser brought back, checked against account and order (section 2.4, N-6,
+        N-7)."""
+
+    def may_notify(self, account: Account, sender: str) -> bool:
+        """Whether this IP address is one that the account takes notices from (N-16)."""
 
     def read_notice(self, form: Mapping[str, str]) -> Notice | None:
         """A provider's notice, None when it is not one."""
@@ -53,7 +74,11 @@ class Provider(Protocol):
     async def approve(
         self, account: Account, authenticated: Authenticated, *, order_number: str, amount: int
     ) -> tuple[Outcome, Exchange]:
-        """Takes the money, once: never repeated, whatever the answer."""
+        """Takes the money, once: never repeated, whatever the answer.
+
+        `Approved` says that money has moved and how much: comparing it with `amount` is up to the caller
+        (E-13).
+        """
 
     async def net_cancel(
         self, account: Account, authenticated: Authenticated, *, amount: int
@@ -71,7 +96,12 @@ class Provider(Protocol):
         whole: bool,
         reason: str,
     ) -> tuple[Outcome, Exchange]:
-        """Returns money of an approved transaction; `whole` is the full original amount with no earlier cancel (N-14)."""
+        """Returns money of an approved transaction.
+
+        `order_number` is the sale's and `cancel_number` tells its cancels apart (N-24); `whole` means the
+        full original amount with no earlier cancel (N-14). `Approved` carries what went back and the
+        cancel's own reference.
+        """
 
     async def inquire(self, account: Account, reference: str) -> tuple[Standing, Exchange]:
         """Asks what became of a transaction."""
