@@ -9,24 +9,43 @@ import secrets
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
+from urllib.parse import quote
 
 from wongate.connections.binaries import EmbeddedError, copy_for_everyone, find_binaries, version_of
-from wongate.connections.children import LogFile, spawn
+from wongate.connections.processes import LogFile, describe_ending, end_session, spawn
+
+Say = Callable[[str], None]
 
 ROLE = DATABASE = "wongate"
-_LOG_LINES_SHOWN = 8
 
-# No password is safer than 256 random bits, so hashing it over and over would only make every connection
-# wait: 4096 rounds are PostgreSQL's default, for passwords that people choose.
-_SCRAM_ITERATIONS = 4096
+_SCRAM_ITERATIONS = 4096  # PostgreSQL's default; a connection costs 1 ms more than with a single round
 
 # The superuser has no entry: it exists for set-up in single-user mode and cannot connect.
 _HBA = f"""\
 # TYPE  DATABASE  USER     METHOD
 local   all       {ROLE}  scram-sha-256
 """
+
+
+@dataclass(frozen=True)
+class Place:
+    """A data directory, its socket's directory and the password of its role."""
+
+    data_dir: Path
+    socket_dir: Path
+    password: str
+
+    @property
+    def cluster(self) -> Path:
+        return self.data_dir / "cluster"
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{ROLE}:{self.password}@/{DATABASE}?host={quote(str(self.socket_dir))}&port=5432"
 
 
 @dataclass(frozen=True)
@@ -64,13 +83,12 @@ class Runtime:
     def run(self, program: str, *arguments: str, text: str = "") -> None:
         """Runs a program to its end with `text` as its input; EmbeddedError when it fails."""
         process = self.spawn(program, *arguments, stdin=subprocess.PIPE)
-        process.communicate(text.encode())
+        try:
+            process.communicate(text.encode())
+        finally:
+            end_session(process)
         if process.returncode != 0:
-            raise self.failure(f"{program} ended with exit code {process.returncode}")
-
-    def failure(self, what: str) -> EmbeddedError:
-        said = self.log.lines()[-_LOG_LINES_SHOWN:] or ["(nothing)"]
-        return EmbeddedError("\n    ".join([f"{what}; the end of {self.log.path}:", *said]))
+            raise EmbeddedError(self.log.explain(f"{program} {describe_ending(process)}"))
 
     def give(self, directory: Path) -> None:
         """Makes a directory unless it exists, and hands all of it to the user of the programs."""
@@ -87,9 +105,18 @@ def choose_runtime(data_dir: Path, log: LogFile, lock: int) -> Runtime:
     """PostgreSQL refuses to run as root: root becomes another number in a namespace, else `nobody`."""
     runtime = Runtime(find_binaries(), log, lock)
     if os.geteuid() != 0:
-        return runtime
+        return runtime if _has_name(os.geteuid()) else replace(runtime, identity="namespace")
     in_namespace = replace(runtime, identity="namespace", owner=(os.getuid(), os.getgid()))
     return in_namespace if _runs(in_namespace) else _as_nobody(runtime, data_dir)
+
+
+def _has_name(uid: int) -> bool:
+    """initdb insists on a name; the numbers that containers may be run with (`--user 1234`) have none."""
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 def _as_nobody(runtime: Runtime, data_dir: Path) -> Runtime:
@@ -113,9 +140,22 @@ def _runs(runtime: Runtime) -> bool:
     return runtime.spawn("postgres", "--version").wait() == 0
 
 
-def make_cluster(cluster: Path, runtime: Runtime, password: str) -> None:
+def prepare_cluster(place: Place, runtime: Runtime, say: Say) -> None:
+    if not place.cluster.exists():
+        say(f"making a new database in {place.data_dir}")
+        _make_cluster(place, runtime)
+        _write_password(place)
+        return
+    _check_version(place.cluster, runtime.binaries)
+    runtime.give(place.cluster)
+    if read_password(place.data_dir) is None:  # lost, or the line above this was never reached
+        _run_sql(place.cluster, runtime, f"ALTER ROLE {ROLE} PASSWORD '{_scram_verifier(place.password)}'")
+        _write_password(place)
+
+
+def _make_cluster(place: Place, runtime: Runtime) -> None:
     """initdb, then the role and the database. The directory gets its name last, so it is whole or absent."""
-    unfinished = cluster.with_name(cluster.name + ".partial")
+    unfinished = place.data_dir / "cluster.partial"
     shutil.rmtree(unfinished, ignore_errors=True)
     runtime.give(unfinished)
     runtime.run(
@@ -127,17 +167,14 @@ def make_cluster(cluster: Path, runtime: Runtime, password: str) -> None:
     _run_sql(
         unfinished,
         runtime,
-        f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{_scram_verifier(password)}'",  # tests make databases
+        # CREATEDB: each test makes itself a database.
+        f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{_scram_verifier(place.password)}'",
         f"CREATE DATABASE {DATABASE} OWNER {ROLE}",
     )
-    unfinished.rename(cluster)
+    _rename_durably(unfinished, place.cluster)
 
 
-def change_password(cluster: Path, runtime: Runtime, password: str) -> None:
-    _run_sql(cluster, runtime, f"ALTER ROLE {ROLE} PASSWORD '{_scram_verifier(password)}'")
-
-
-def check_version(cluster: Path, binaries: Path) -> None:
+def _check_version(cluster: Path, binaries: Path) -> None:
     made_by = (cluster / "PG_VERSION").read_text().strip()
     found = version_of(binaries)
     if made_by != str(found[0]):
@@ -145,6 +182,37 @@ def check_version(cluster: Path, binaries: Path) -> None:
             f"{cluster} was made by PostgreSQL {made_by}, found is PostgreSQL {found[0]} in {binaries}: "
             f"dump the database with PostgreSQL {made_by} and restore it into a new data directory"
         )
+
+
+def read_password(data_dir: Path) -> str | None:
+    try:
+        return (data_dir / "password").read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _write_password(place: Place) -> None:
+    unfinished = place.data_dir / "password.partial"
+    with open_private(unfinished) as file:
+        file.truncate(0)
+        file.write(place.password)
+        file.flush()
+        os.fsync(file.fileno())
+    _rename_durably(unfinished, place.data_dir / "password")
+
+
+def _rename_durably(old: Path, new: Path) -> None:
+    old.rename(new)
+    directory = os.open(new.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def open_private(path: Path) -> IO[str]:
+    path.touch(mode=0o600)
+    return path.open("r+")
 
 
 def _run_sql(cluster: Path, runtime: Runtime, *statements: str) -> None:

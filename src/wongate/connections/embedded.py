@@ -24,22 +24,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Self
 from urllib.parse import quote
 
 from wongate.connections.binaries import EmbeddedError, find_binaries, tool
-from wongate.connections.children import LogFile
 from wongate.connections.cluster import (
     DATABASE,
-    ROLE,
+    Place,
     Runtime,
-    change_password,
-    check_version,
     choose_runtime,
-    make_cluster,
+    open_private,
+    prepare_cluster,
+    read_password,
 )
+from wongate.connections.processes import LogFile, describe_ending, end_session
 
 __all__ = ["AlreadyRunning", "EmbeddedError", "Server", "find_binaries", "start", "tool"]
 
@@ -48,7 +48,9 @@ Say = Callable[[str], None]
 _SOCKET_NAME = ".s.PGSQL.5432"
 _SOCKET_PATH_BYTES_MAX = 103  # sun_path less its final zero: 103 on macOS, 107 on Linux
 _POLL_S = 0.01
-_IMMEDIATE_STOP_S = 5
+_STOP_S = 10.0
+_IMMEDIATE_STOP_S = 5.0
+_SAY_EVERY_S = 1.0
 
 # For a machine with two cores that also runs everything else. Durability is spelled out, so that no edited
 # postgresql.conf takes it away.
@@ -78,25 +80,45 @@ class AlreadyRunning(EmbeddedError):
 
 
 class Server:
-    """A running server. Leaving it as a context manager stops it."""
+    """A running server, which a supervisor may keep. Leaving it as a context manager stops it."""
 
-    def __init__(
-        self, url: str, socket_dir: Path, process: subprocess.Popen[bytes], pid: int, held: ExitStack
-    ) -> None:
-        self.url = url
-        self.socket_dir = socket_dir
-        self.pid = pid
-        self._process = process
-        self._held = held
+    name = "database"
+    pid: int
+
+    def __init__(self, place: Place, owner_lock: IO[str], settings: Mapping[str, str], say: Say) -> None:
+        """For the function `start`."""
+        self.url = place.url
+        self.socket_dir = place.socket_dir
+        self._place = place
+        self._owner_lock = owner_lock
+        self._settings = settings
+        self._say = say
+        self._process: subprocess.Popen[bytes] | None = None
 
     def url_of(self, database: str) -> str:
         """The same server and role, another database."""
         return self.url.replace(f"@/{DATABASE}?", f"@/{quote(database)}?")
 
-    def stop(self, timeout_s: float = 10) -> None:
-        """Ends all connections and shuts down; the next start recovers what took longer."""
-        _stop(self._process, timeout_s)
-        self._held.close()
+    def start(self) -> None:
+        """Starts the server, again too when it has ended by itself. Raises EmbeddedError."""
+        place, say = self._place, self._say
+        with _sole_server(place, say) as lock, closing(LogFile(place.data_dir / "server.log")) as log:
+            runtime = choose_runtime(place.data_dir, log, lock)
+            prepare_cluster(place, runtime, say)
+            _prepare_socket_dir(place.socket_dir, runtime)
+            _remove_stale_files(place)
+            self._process = _launch(place, runtime, self._settings)
+            self.pid = _wait_until_ready(place, self._process, log, say)
+
+    def ending(self) -> str | None:
+        """How the server ended, in words; None while it runs."""
+        return describe_ending(self._process) if self._process else "has not been started"
+
+    def stop(self, timeout_s: float = _STOP_S) -> None:
+        """Ends all connections and shuts down; what has no time to be tidied up the next start recovers."""
+        if self._process:
+            _shut_down(self._process, timeout_s)
+        self._owner_lock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -111,64 +133,53 @@ def start(
     """Starts the server of a data directory, and makes both when there is none yet.
 
     Waits as long as a recovery needs; `progress` gets a line now and then. `settings` are PostgreSQL's own
-    and win over ours. To be called from the main thread: the server dies with the thread that starts it.
+    and win over ours. For the main thread only: the server ends with the thread that starts it.
 
     Raises AlreadyRunning when another process of ours has the server running, EmbeddedError, with the last
     lines of the log, for everything else that keeps it from starting.
     """
-    say = progress or (lambda _line: None)
     data_dir = data_dir.resolve()
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    socket_dir = _socket_dir(data_dir)
-    password = _read_password(data_dir) or secrets.token_urlsafe(32)
-    url = f"postgresql://{ROLE}:{password}@/{DATABASE}?host={quote(str(socket_dir))}&port=5432"
-    with ExitStack() as held:
-        held.enter_context(_ownership(data_dir, url))
-        with _sole_server(data_dir, say) as lock, closing(LogFile(data_dir / "server.log")) as log:
-            runtime = choose_runtime(data_dir, log, lock)
-            _prepare_cluster(data_dir, runtime, password, say)
-            _prepare_socket_dir(socket_dir, runtime)
-            _remove_stale_files(data_dir / "cluster", socket_dir)
-            process = _launch(data_dir / "cluster", socket_dir, runtime, settings or {})
-            held.callback(_stop, process, timeout_s=10)
-            pid = _wait_until_ready(data_dir / "cluster", process, runtime, say)
-        return Server(url, socket_dir, process, pid, held.pop_all())
-
-
-@contextmanager
-def _ownership(data_dir: Path, url: str) -> Iterator[None]:
-    """Holds owner.lock, which says that this process runs the server, and tells the others its URL."""
-    with _private_file(data_dir / "owner.lock") as file:
-        while not _try_lock(file):
-            file.seek(0)
-            other_url = file.read()
-            if other_url.endswith("\n"):  # else it is being written at this moment
-                raise AlreadyRunning(data_dir, other_url.strip())
-            time.sleep(_POLL_S)
-        file.truncate(0)
-        file.write(f"{url}\n")
-        file.flush()
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner_lock = _take_ownership(data_dir)
+        place = Place(data_dir, _socket_dir(data_dir), read_password(data_dir) or secrets.token_urlsafe(32))
+        server = Server(place, owner_lock, settings or {}, progress or (lambda _line: None))
         try:
-            yield
-        finally:
-            file.truncate(0)
+            owner_lock.write(f"{server.url}\n")
+            owner_lock.flush()
+            server.start()
+        except BaseException:
+            server.stop()
+            raise
+    except OSError as error:
+        raise EmbeddedError(f"the data directory {data_dir} cannot be used: {error}") from error
+    return server
+
+
+def _take_ownership(data_dir: Path) -> IO[str]:
+    """owner.lock, held and empty. Raises AlreadyRunning with the text that its holder has written into it."""
+    file = open_private(data_dir / "owner.lock")
+    while not _try_lock(file):
+        file.seek(0)
+        url = file.read()
+        if url.endswith("\n"):  # else it is just about to be written
+            file.close()
+            raise AlreadyRunning(data_dir, url.strip())
+        time.sleep(_POLL_S)
+    file.truncate(0)
+    return file
 
 
 @contextmanager
-def _sole_server(data_dir: Path, say: Say) -> Iterator[int]:
+def _sole_server(place: Place, say: Say) -> Iterator[int]:
     """Holds server.lock, for the server's processes to inherit, when those of an earlier server are gone."""
-    with _private_file(data_dir / "server.lock") as file:
+    with open_private(place.data_dir / "server.lock") as file:
         if not _try_lock(file):
             say("waiting for the previous database server to end")
-            _ask_to_stop(data_dir / "cluster")
+            _ask_to_stop(place.cluster)
         while not _try_lock(file):
             time.sleep(_POLL_S)
         yield file.fileno()
-
-
-def _private_file(path: Path) -> IO[str]:
-    path.touch(mode=0o600)
-    return path.open("r+")
 
 
 def _try_lock(file: IO[str]) -> bool:
@@ -187,42 +198,12 @@ def _ask_to_stop(cluster: Path) -> None:
             os.kill(pid, signal.SIGINT)
 
 
-def _prepare_cluster(data_dir: Path, runtime: Runtime, password: str, say: Say) -> None:
-    cluster = data_dir / "cluster"
-    if not cluster.exists():
-        say(f"making a new database in {data_dir}")
-        make_cluster(cluster, runtime, password)
-        _write_password(data_dir, password)
-        return
-    check_version(cluster, runtime.binaries)
-    runtime.give(cluster)
-    if _read_password(data_dir) is None:
-        change_password(cluster, runtime, password)
-        _write_password(data_dir, password)
-
-
-def _read_password(data_dir: Path) -> str | None:
-    try:
-        return (data_dir / "password").read_text()
-    except FileNotFoundError:
-        return None
-
-
-def _write_password(data_dir: Path, password: str) -> None:
-    unfinished = data_dir / "password.partial"
-    with _private_file(unfinished) as file:
-        file.truncate(0)
-        file.write(password)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(data_dir / "password")
-
-
 def _socket_dir(data_dir: Path) -> Path:
-    """In the data directory unless its path is too long for a socket or has a comma, which separates hosts."""
+    """In the data directory, unless its path is too long for a socket or would be read as a list of paths."""
     name = "wongate-" + hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
     for directory in (data_dir / "run", Path(tempfile.gettempdir()).resolve() / name):
-        if len(os.fsencode(directory / _SOCKET_NAME)) <= _SOCKET_PATH_BYTES_MAX and "," not in str(directory):
+        path = str(directory / _SOCKET_NAME)
+        if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES_MAX and not {",", '"'} & set(path):
             return directory
     return Path("/tmp", name)  # noqa: S108 - made private, and refused if it is somebody else's, below
 
@@ -239,23 +220,27 @@ def _prepare_socket_dir(socket_dir: Path, runtime: Runtime) -> None:
     runtime.give(socket_dir)
 
 
-def _remove_stale_files(cluster: Path, socket_dir: Path) -> None:
-    """PostgreSQL would take any process that now has the number in these files for another server."""
-    for path in (cluster / "postmaster.pid", socket_dir / f"{_SOCKET_NAME}.lock"):
+def _remove_stale_files(place: Place) -> None:
+    """PostgreSQL would take whatever process now has the number in these files for another server."""
+    for path in (place.cluster / "postmaster.pid", place.socket_dir / f"{_SOCKET_NAME}.lock"):
         pid = _pid_in(path)
-        # Not one of ours, or it would hold server.lock.
-        if pid is not None and _is_server_of(cluster, pid):
+        if pid is not None and _is_server_of(place.cluster, pid):  # not one of ours: they hold server.lock
             raise EmbeddedError(
-                f"a PostgreSQL started by other means (process {pid}) runs on {cluster}: stop it first"
+                f"a PostgreSQL that we did not start (process {pid}) runs on {place.cluster}: stop it"
             )
         path.unlink(missing_ok=True)
 
 
 def _pid_in(path: Path) -> int | None:
+    first = next(iter(_lines_of(path)), "").lstrip("-")  # single-user mode writes its number with a minus
+    return int(first) if first.isdigit() else None
+
+
+def _lines_of(path: Path) -> list[str]:
     try:
-        return abs(int(path.read_text().split()[0]))
-    except (FileNotFoundError, IndexError, ValueError):
-        return None
+        return path.read_text().splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def _is_server_of(cluster: Path, pid: int) -> bool:
@@ -268,36 +253,32 @@ def _is_server_of(cluster: Path, pid: int) -> bool:
     return "postgres" in names.stdout
 
 
-def _launch(
-    cluster: Path, socket_dir: Path, runtime: Runtime, settings: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    every_setting = {**_SETTINGS, "unix_socket_directories": f'"{socket_dir}"', **settings}
+def _launch(place: Place, runtime: Runtime, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    every_setting = {**_SETTINGS, "unix_socket_directories": str(place.socket_dir), **settings}
     options = [option for name, value in every_setting.items() for option in ("-c", f"{name}={value}")]
-    return runtime.spawn("postgres", "-D", str(cluster), *options, dies_by=signal.SIGINT)
+    # SIGINT is PostgreSQL's fast shutdown.
+    return runtime.spawn("postgres", "-D", str(place.cluster), *options, dies_by=signal.SIGINT)
 
 
-def _wait_until_ready(cluster: Path, process: subprocess.Popen[bytes], runtime: Runtime, say: Say) -> int:
-    """The process number of the server, once line 8 of postmaster.pid says that it is ready."""
-    say_at = time.monotonic() + 1
+def _wait_until_ready(place: Place, process: subprocess.Popen[bytes], log: LogFile, say: Say) -> int:
+    """The number of the server's process, once line 8 of postmaster.pid calls it ready."""
+    say_at = time.monotonic() + _SAY_EVERY_S
     while process.poll() is None:
-        with suppress(FileNotFoundError):
-            lines = (cluster / "postmaster.pid").read_text().splitlines()
-            if len(lines) >= 8 and lines[7].strip() == "ready":
-                return int(lines[0])
+        lines = _lines_of(place.cluster / "postmaster.pid")
+        if len(lines) >= 8 and lines[7].strip() == "ready":
+            return int(lines[0])
         if time.monotonic() > say_at:
-            say_at += 1
-            say("the database is starting: " + "".join(runtime.log.lines()[-1:]))
+            say_at += _SAY_EVERY_S
+            say("the database is starting: " + "".join(log.last_lines(1)))
         time.sleep(_POLL_S)
-    raise runtime.failure(f"PostgreSQL did not start (exit code {process.returncode})")
+    raise EmbeddedError(log.explain(f"PostgreSQL {describe_ending(process)} instead of starting"))
 
 
-def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
-    """Fast shutdown, then an immediate one, then none at all."""
+def _shut_down(process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    """Fast shutdown, then an immediate one, then kill."""
     for number, patience_s in ((signal.SIGINT, timeout_s), (signal.SIGQUIT, _IMMEDIATE_STOP_S)):
-        if process.poll() is None:
-            process.send_signal(number)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(patience_s)
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience_s)
+            return
+    end_session(process)
