@@ -37,7 +37,9 @@ def wire_date(moment: datetime) -> str:
 
 def signed(message: dict[str, Any], secret: str) -> str:
     """The message as JSON text with its signature as the last root member."""
-    return json.dumps({**message, "signature": sign(message, secret)}, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(
+        {**message, "signature": sign(message, secret)}, ensure_ascii=False, separators=(",", ":")
+    )
 
 
 def body(
@@ -126,7 +128,9 @@ def _provider(project: Project, operation: Operation) -> dict[str, Any]:
     return {
         "id": operation.account_id,
         "payment_id": operation.reference if paid else "",
-        "auth_code": str(operation.details.get("AuthCode", "")) if paid and project.settings.auth_code else "",
+        "auth_code": str(operation.details.get("AuthCode", ""))
+        if paid and project.settings.auth_code
+        else "",
     }
 
 

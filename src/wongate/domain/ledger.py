@@ -4,6 +4,8 @@ construction; what the accounts add up to is checked against the payments by `wo
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wongate.domain.lifecycle import Event, Kind, Stage
+
 
 class Book(StrEnum):
     PAYER = "payer"
@@ -21,25 +23,21 @@ class Entry:
     amount: int
 
 
-def approval_intended(amount: int) -> Entry:
-    return Entry(Book.PAYER, Book.PROVIDER, amount)
+_MOVES: dict[tuple[Kind, Stage, Event], tuple[Book, Book]] = {
+    (Kind.SALE, Stage.WAITING, Event.CONFIRMED): (Book.PAYER, Book.PROVIDER),
+    (Kind.SALE, Stage.APPROVING, Event.APPROVED): (Book.PROVIDER, Book.MERCHANT),
+    (Kind.SALE, Stage.APPROVING, Event.DECLINED): (Book.PROVIDER, Book.PAYER),
+    (Kind.SALE, Stage.UNDOING, Event.UNDONE): (Book.PROVIDER, Book.PAYER),
+    (Kind.SALE, Stage.RETURNING, Event.UNDONE): (Book.PROVIDER, Book.PAYER),
+    (Kind.SALE, Stage.CHECKING, Event.NOTHING_TO_UNDO): (Book.PROVIDER, Book.PAYER),
+    (Kind.SALE, Stage.DONE, Event.FOUND_APPROVED): (Book.PAYER, Book.PROVIDER),
+    (Kind.REFUND, Stage.NEW, Event.OPENED): (Book.MERCHANT, Book.RESERVE),
+    **{(Kind.REFUND, stage, Event.APPROVED): (Book.RESERVE, Book.PAYER) for stage in Stage},
+    **{(Kind.REFUND, stage, Event.DECLINED): (Book.RESERVE, Book.MERCHANT) for stage in Stage},
+}
 
 
-def approval_settled(amount: int) -> Entry:
-    return Entry(Book.PROVIDER, Book.MERCHANT, amount)
-
-
-def approval_undone(amount: int) -> Entry:
-    return Entry(Book.PROVIDER, Book.PAYER, amount)
-
-
-def refund_reserved(amount: int) -> Entry:
-    return Entry(Book.MERCHANT, Book.RESERVE, amount)
-
-
-def refund_paid(amount: int) -> Entry:
-    return Entry(Book.RESERVE, Book.PAYER, amount)
-
-
-def refund_released(amount: int) -> Entry:
-    return Entry(Book.RESERVE, Book.MERCHANT, amount)
+def entry(kind: Kind, stage: Stage, event: Event, amount: int) -> Entry | None:
+    """The entry that an event at a stage writes, None when no money moves."""
+    move = _MOVES.get((kind, stage, event))
+    return Entry(*move, amount) if move else None

@@ -14,7 +14,7 @@ _EXPONENT_2 = (
     "SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD YER ZAR ZMW ZWG"
 )
 
-EXPONENTS = {code: 2 for code in _EXPONENT_2.split()} | {
+EXPONENTS = dict.fromkeys(_EXPONENT_2.split(), 2) | {
     code: exponent for exponent, codes in _EXPONENTS_NOT_2.items() for code in codes.split()
 }
 """ISO 4217 alpha-3 code -> number of decimals of the minor unit."""

@@ -1,13 +1,13 @@
 """The nouns: a project's payment, its operations, and what follows from them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
 from wongate.domain.account import Account
-from wongate.domain.lifecycle import Kind, Stage, Status
+from wongate.domain.lifecycle import Event, Kind, Stage, Status
 
 
 class PaymentStatus(StrEnum):
@@ -154,18 +154,22 @@ class Operation:
     currency: str
     code: int
     request_id: str
+    request_hash: str
     description: str
+    merchant_refund_id: str | None
     account_id: int
     order_number: str
-    return_key: str = field(repr=False)
-    authentication: Mapping[str, str] = field(repr=False)
+    return_key: str
+    authentication: Mapping[str, str]
     reference: str
     details: Mapping[str, Any]
+    request: Mapping[str, Any]
     created_at: datetime
     changed_at: datetime
     limit_at: datetime | None
     wake_at: datetime | None
-    attempt: int
+    attempt: int = 0
+    seq: int = 0
 
 
 def status_after_refund(captured: int, refunded: int) -> PaymentStatus:
@@ -173,6 +177,35 @@ def status_after_refund(captured: int, refunded: int) -> PaymentStatus:
     if refunded == 0:
         return PaymentStatus.SUCCESS
     return PaymentStatus.REFUNDED if refunded == captured else PaymentStatus.PARTIALLY_REFUNDED
+
+
+def payment_after(payment: Payment, operation: Operation, event: Event, at: datetime) -> Payment:
+    """The payment once its operation has gone through the event; `operation` is the operation after it.
+
+    A refund holds its amount in `reserved` from its opening to its end (E-41); an operation that was final before changes nothing.
+    """
+    if operation.kind is Kind.SALE:
+        changed = _after_sale(payment, operation, event)
+    elif event is Event.OPENED:
+        changed = replace(payment, reserved=payment.reserved + operation.amount)
+    elif event is Event.DECLINED:
+        changed = replace(payment, reserved=payment.reserved - operation.amount)
+    elif event is Event.APPROVED:
+        refunded = payment.refunded + operation.amount
+        status = status_after_refund(payment.captured, refunded)
+        reserved = payment.reserved - operation.amount
+        changed = replace(payment, refunded=refunded, reserved=reserved, status=status)
+    else:
+        changed = payment
+    return changed if changed.status is payment.status else replace(changed, changed_at=at)
+
+
+def _after_sale(payment: Payment, operation: Operation, event: Event) -> Payment:
+    if event is Event.INVALID:
+        return replace(payment, status=PaymentStatus.ERROR)
+    if operation.status is Status.SUCCESS:
+        return replace(payment, status=PaymentStatus.SUCCESS, captured=operation.amount)
+    return replace(payment, status=PaymentStatus(operation.status))
 
 
 def payment_key(payment_id: str) -> str:

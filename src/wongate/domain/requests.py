@@ -194,14 +194,8 @@ def _refusal(project: Project, method: str, amount: int, currency: str) -> int |
 
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
-_SHORT_TEXTS = (
-    "payment.description payment.extra_param customer.first_name customer.middle_name customer.last_name "
-    "customer.state customer.zip customer.street customer.address customer.language"
-).split()
-_URLS = (
-    "general.merchant_callback_url general.merchant_success_callback_url general.merchant_decline_callback_url "
-    "return_url.success return_url.decline return_url.return"
-).split()
+_SHORT_TEXTS = ["payment.description", "payment.extra_param", "customer.first_name", "customer.middle_name", "customer.last_name", "customer.state", "customer.zip", "customer.street", "customer.address", "customer.language"]
+_URLS = ["general.merchant_callback_url", "general.merchant_success_callback_url", "general.merchant_decline_callback_url", "return_url.success", "return_url.decline", "return_url.return"]
 
 
 def _sale_flaws(body: Mapping[str, Any], now: datetime) -> list[Flaw]:
@@ -209,13 +203,28 @@ def _sale_flaws(body: Mapping[str, Any], now: datetime) -> list[Flaw]:
         (codes.INVALID_CUSTOMER_ID, "customer.id", lambda v: _is_text(v) and v != "", "string 1..255"),
         (codes.VALIDATION_ERROR, "customer.ip_address", _is_ip, "IPv4 or IPv6 address"),
         (codes.VALIDATION_ERROR, "payment.amount", is_amount, "integer 1..10000000000000"),
-        (codes.INVALID_CURRENCY, "payment.currency", lambda v: isinstance(v, str) and v in EXPONENTS, "ISO 4217"),
-        (codes.INVALID_EMAIL, "customer.email", lambda v: _is_text(v) and _EMAIL.fullmatch(v), "e-mail address"),
+        (
+            codes.INVALID_CURRENCY,
+            "payment.currency",
+            lambda v: isinstance(v, str) and v in EXPONENTS,
+            "ISO 4217",
+        ),
+        (
+            codes.INVALID_EMAIL,
+            "customer.email",
+            lambda v: _is_text(v) and _EMAIL.fullmatch(v),
+            "e-mail address",
+        ),
         (codes.VALIDATION_ERROR, "customer.phone", lambda v: _matches("[0-9]{4,24}", v), "4 to 24 digits"),
         (codes.INVALID_COUNTRY, "customer.country", lambda v: _matches("[A-Z]{2}", v), "ISO 3166-1 alpha-2"),
         (codes.INVALID_CITY, "customer.city", lambda v: _is_text(v, 256), "string up to 256"),
         (codes.INVALID_BIRTHDAY, "customer.day_of_birth", _is_birthday, "DD-MM-YYYY"),
-        (codes.VALIDATION_ERROR, "payment.best_before", lambda v: _is_later(v, now), "date-time in the future"),
+        (
+            codes.VALIDATION_ERROR,
+            "payment.best_before",
+            lambda v: _is_later(v, now),
+            "date-time in the future",
+        ),
         (codes.VALIDATION_ERROR, "callback.delay", _is_delay, "integer 0..600"),
         (codes.VALIDATION_ERROR, "callback.force_disable", _is_switch, "boolean or 0, 1"),
         *((codes.VALIDATION_ERROR, path, _is_text, "string up to 255") for path in _SHORT_TEXTS),
@@ -314,7 +323,7 @@ def is_web_url(value: Any) -> bool:
 
 def _is_birthday(value: Any) -> bool:
     try:
-        return _matches(r"\d\d-\d\d-\d{4}", value) and bool(datetime.strptime(value, "%d-%m-%Y"))  # noqa: DTZ007
+        return _matches(r"\d\d-\d\d-\d{4}", value) and bool(datetime.strptime(value, "%d-%m-%Y"))
     except ValueError:
         return False
 

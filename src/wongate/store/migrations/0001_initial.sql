@@ -71,7 +71,7 @@ CREATE TABLE operation (
     currency text NOT NULL,
     code integer NOT NULL,
     request_id text NOT NULL,
-    request_hash bytea NOT NULL,
+    request_hash text NOT NULL, -- SHA-256 of path and raw body in hexadecimal: an identical resend (E-6)
     description text NOT NULL,
     merchant_refund_id text,
     account_id bigint NOT NULL,
@@ -86,6 +86,7 @@ CREATE TABLE operation (
     limit_at timestamptz,
     wake_at timestamptz, -- when the worker looks at it next; moved ahead as the lease while it works
     attempt integer NOT NULL DEFAULT 0, -- fencing: the claim that may write
+    seq smallint NOT NULL DEFAULT 1, -- of its latest transition
     PRIMARY KEY (project_id, operation_id),
     FOREIGN KEY (project_id, payment_no) REFERENCES payment (project_id, payment_no),
     CONSTRAINT operation_amount_positive CHECK (amount > 0 OR status = 'decline')

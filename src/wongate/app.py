@@ -1,0 +1,153 @@
+"""The composition root: the only place that knows all parts, opens them, and closes them again."""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from wongate.connections.clock import Clock, MovableClock, SystemClock
+from wongate.connections.database import Database, Unavailable
+from wongate.connections.http import Outbound
+from wongate.connections.ids import Ids
+from wongate.connections.logs import to_stderr
+from wongate.connections.vault import Vault
+from wongate.flows.platform import Platform
+from wongate.flows.sale import Intake
+from wongate.flows.settle import Door
+from wongate.providers.nicepay.client import Nicepay
+from wongate.settings import Settings, load
+from wongate.store import nodes
+from wongate.web.checkout import checkout
+from wongate.web.gate import Gate
+from wongate.web.http import Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+RENEW_S = 20
+"""Seconds between renewals of the node number: six tries fit into one lease."""
+
+LEASE_MARGIN_S = 10
+"""Numbers stop this long before the lease ends, for clocks that differ."""
+
+
+@asynccontextmanager
+async def opened(settings: Settings, *, seam: Callable[[str], None] | None = None) -> AsyncIterator[Platform]:
+    """A platform ready for work. Raises Unavailable or VaultError with a reason in plain words."""
+    clock = the_clock(settings)
+    vault = Vault.from_text(settings.master_key)
+    database = await Database.connect(settings.database_url, size=settings.pool_size, seam=seam)
+    holder = f"{socket.gethostname()}/{os.getpid()}/{time.time_ns()}"
+    http = Outbound(allow=settings.callback_allow, allow_http=settings.callback_http)
+    try:
+        node, ids = await _leased_ids(database, holder)
+        platform = Platform(
+            database=database,
+            clock=clock,
+            ids=ids,
+            http=http,
+            vault=vault,
+            providers={"nicepay": Nicepay(http, clock)},
+            page_url=settings.page_url.rstrip("/"),
+            callback_timeout_s=settings.callback_timeout_s,
+        )
+        renewing = asyncio.create_task(_keep_lease(database, node, holder, ids))
+        try:
+            yield platform
+        finally:
+            renewing.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewing
+            with suppress(Exception):
+                await database.run(lambda tx: nodes.release(tx, node, holder, SystemClock().now()))
+    finally:
+        await http.close()
+        await database.close()
+
+
+def the_clock(settings: Settings) -> Clock:
+    return MovableClock(settings.clock_file) if settings.clock_file else SystemClock()
+
+
+async def _leased_ids(database: Database, holder: str) -> tuple[int, Ids]:
+    """Leases are kept on the machines' own clock: moving the sandbox's clock must not hand a number to two processes."""
+    began = time.monotonic()
+    node = await database.run(lambda tx: nodes.lease(tx, holder, SystemClock().now()))
+    return node, Ids(node, valid_until=began + nodes.LEASE.total_seconds() - LEASE_MARGIN_S)
+
+
+async def _keep_lease(database: Database, node: int, holder: str, ids: Ids) -> None:
+    while True:
+        await asyncio.sleep(RENEW_S)
+        began = time.monotonic()
+        try:
+            if await database.run(lambda tx: nodes.renew(tx, node, holder, SystemClock().now())):
+                ids.valid_until = began + nodes.LEASE.total_seconds() - LEASE_MARGIN_S
+            else:
+                log.critical("node number lost", extra={"node": node})
+                ids.valid_until = 0.0
+        except Exception:
+            log.warning("node number not renewed", exc_info=True)
+
+
+class Application:
+    """The ASGI application: machine interfaces by path prefix, everything else is a page."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._gate: Any = None
+        self._pages: Any = None
+        self._platform: Platform | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            path: str = scope["path"]
+            if path.startswith("/v2/"):
+                await self._gate(scope, receive, send)
+            elif path in ("/healthz", "/readyz"):
+                await self._health(path, send)
+            else:
+                await self._pages(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with opened(self._settings) as platform:
+                self._compose(platform)
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _compose(self, platform: Platform) -> None:
+        door, intake = Door(platform), Intake(platform)
+        self._platform = platform
+        self._gate = Gate(platform, intake, door, trusted_proxies=self._settings.trusted_proxies)
+        self._pages = checkout(platform, door, self._settings.trusted_proxies)
+
+    async def _health(self, path: str, send: Send) -> None:
+        """`/healthz`: this process lives. `/readyz`: it can work, that is, the database answers."""
+        status, text = 200, b"ok"
+        if path == "/readyz" and self._platform is not None:
+            try:
+                async with self._platform.database.read() as tx:
+                    await tx.fetchval("SELECT 1")
+            except Unavailable:
+                status, text = 503, b"database unavailable"
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": text})
+
+
+def create() -> Application:
+    """What uvicorn's processes call."""
+    settings = load()
+    to_stderr(settings.log_level)
+    return Application(settings)

@@ -1,0 +1,144 @@
+"""Callbacks on their way: prepare, call, record. Lanes (one per merchant endpoint) keep a slow endpoint's trouble to itself."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from wongate.connections.batch import Batch
+from wongate.connections.database import Tx
+from wongate.connections.http import Answer, Answered
+from wongate.domain.callback import delay_after
+from wongate.flows.platform import Platform
+from wongate.store import callbacks
+from wongate.store.callbacks import Due, Sent
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+"""Longer than a send (15 s, E-19) and its place in the queue behind others of the same payment."""
+
+IN_FLIGHT_MAX = 512
+LANE_START, LANE_MIN, LANE_MAX = 16, 2, 128
+"""Sends at the same time: in all; and in one lane, which opens by one for each quick answer and halves for each bad one."""
+
+QUICK_MS = 1000
+RESPONSE_KEPT = 2000
+
+
+class Lane:
+    """How much one endpoint may carry at the moment: slowed by failures, never stopped."""
+
+    def __init__(self) -> None:
+        self.width = LANE_START
+        self.in_flight = 0
+
+    @property
+    def free(self) -> int:
+        return max(0, self.width - self.in_flight)
+
+    def learn(self, good: bool) -> None:
+        self.width = min(LANE_MAX, self.width + 1) if good else max(LANE_MIN, self.width // 2)
+
+
+class Delivery:
+    """The sending half of the worker. One per process."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._lanes: dict[tuple[int, str], Lane] = {}
+        self._records: Batch[Sent, None] = Batch(self._record, size_max=256)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last: dict[tuple[int, int], asyncio.Task[None]] = {}
+
+    async def tick(self) -> int:
+        """Claims what is due as far as lanes have room, starts the sends, and answers how many."""
+        now = self._platform.clock.now()
+        async with self._platform.database.read() as tx:
+            due_lanes = await callbacks.lanes_due(tx, now)
+        started = 0
+        for key in due_lanes:
+            lane = self._lanes.setdefault(key, Lane())
+            room = min(lane.free, IN_FLIGHT_MAX - len(self._tasks))
+            if room > 0:
+                started += await self._claim(key, lane, room, now)
+        return started
+
+    async def _claim(self, key: tuple[int, str], lane: Lane, room: int, now: datetime) -> int:
+        project_id, name = key
+
+        async def story(tx: Tx) -> list[Due]:
+            return await callbacks.claim(tx, project_id, name, now, now + LEASE, room)
+
+        claimed = await self._platform.database.run(story)
+        for due in claimed:
+            self._start(due, lane)
+        return len(claimed)
+
+    def _start(self, due: Due, lane: Lane) -> None:
+        """One payment's callbacks go out in their order: each waits for the send before it, not for its success (E-20)."""
+        payment = (due.project_id, due.payment_no)
+        task = asyncio.create_task(self._send(due, lane, self._last.get(payment)))
+        self._last[payment] = task
+        self._tasks.add(task)
+        lane.in_flight += 1
+
+        def finished(done: asyncio.Task[None]) -> None:
+            self._tasks.discard(done)
+            lane.in_flight -= 1
+            if self._last.get(payment) is done:
+                del self._last[payment]
+            if not done.cancelled() and done.exception() is not None:
+                log.error("delivery broke", exc_info=done.exception(), extra={"callback_id": due.callback_id})
+
+        task.add_done_callback(finished)
+
+    async def _send(self, due: Due, lane: Lane, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        at = self._platform.clock.now()
+        started = self._platform.monotonic()
+        answer = await self._platform.http.post_json(
+            due.url, due.body.encode(), _headers(due), total_s=self._platform.callback_timeout_s
+        )
+        duration_ms = round((self._platform.monotonic() - started) * 1000)
+        sent = self._judge(due, answer, at, duration_ms)
+        lane.learn(sent.state == "delivered" and duration_ms < QUICK_MS)
+        await self._records.submit(sent)
+
+    def _judge(self, due: Due, answer: Answer, at: datetime, duration_ms: int) -> Sent:
+        """HTTP 200 and nothing else (E-19)."""
+        status = answer.status if isinstance(answer, Answered) else None
+        error = "" if isinstance(answer, Answered) else answer.reason
+        response = (
+            answer.body[:RESPONSE_KEPT].decode("utf-8", "replace") if isinstance(answer, Answered) else ""
+        )
+        now = self._platform.clock.now()
+        delay_s = delay_after(due.failures + 1)
+        if status == 200:
+            state, due_at = "delivered", now
+        elif delay_s is None:
+            state, due_at = "failed", now
+        else:
+            state, due_at = "waiting", now + timedelta(seconds=delay_s)
+        return Sent(due, at, duration_ms, status, error, response.replace("\0", ""), state, due_at)
+
+    async def _record(self, sent: Sequence[Sent]) -> Sequence[None]:
+        async def story(tx: Tx) -> None:
+            await callbacks.record(tx, sent)
+            final = [s.due for s in sent if s.state == "delivered" and not s.due.intermediate]
+            if final:
+                pairs = sorted((due.project_id, due.operation_id) for due in final)
+                await callbacks.drop_intermediate(tx, pairs, self._platform.clock.now())
+
+        await self._platform.database.run(story)
+        return [None] * len(sent)
+
+    async def drain(self) -> None:
+        """Waits for the sends that are under way, so that a stopping worker repeats none of them."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=self._platform.callback_timeout_s + 5)
+
+
+def _headers(due: Due) -> dict[str, str]:
+    return {"Content-Type": "application/json; charset=utf-8", "User-Agent": "Wongate"}

@@ -1,0 +1,72 @@
+"""Everything a story needs, handed in by the composition root."""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from wongate.connections.clock import Clock
+from wongate.connections.database import Database
+from wongate.connections.http import Outbound
+from wongate.connections.ids import Ids
+from wongate.connections.vault import Vault
+from wongate.domain.account import Account
+from wongate.domain.payment import Project, ProjectSettings
+from wongate.providers.contract import Provider
+from wongate.store import projects
+
+PROJECT_KEPT_S = 2.0
+"""Seconds for which a loaded project is believed: a changed setting works everywhere after that long."""
+
+
+@dataclass(slots=True)
+class Platform:
+    """`page_url` is the base of our own pages as payers reach them; `chance` gives unguessable bytes."""
+
+    database: Database
+    clock: Clock
+    ids: Ids
+    http: Outbound
+    vault: Vault
+    providers: Mapping[str, Provider]
+    page_url: str
+    callback_timeout_s: float = 15.0
+    chance: Callable[[int], bytes] = secrets.token_bytes
+    monotonic: Callable[[], float] = time.monotonic
+    lanes: set[tuple[int, str]] = field(default_factory=set)
+    _projects: dict[int, tuple[float, Project]] = field(default_factory=dict)
+
+    async def project(self, project_id: int) -> Project | None:
+        """The project with its secrets opened, None when there is none."""
+        kept = self._projects.get(project_id)
+        if kept and kept[0] > self.monotonic():
+            return kept[1]
+        async with self.database.read() as tx:
+            row = await projects.load(tx, project_id)
+        if row is None:
+            self._projects.pop(project_id, None)
+            return None
+        project = self._opened(row)
+        self._projects[project_id] = (self.monotonic() + PROJECT_KEPT_S, project)
+        return project
+
+    def _opened(self, row: projects.ProjectRow) -> Project:
+        place = f"project/{row.project_id}/secret"
+        secret_texts = [self.vault.open(row.sealed_secret, place=place)]
+        if (
+            row.previous_sealed_secret
+            and row.previous_secret_until
+            and row.previous_secret_until > self.clock.now()
+        ):
+            secret_texts.append(self.vault.open(row.previous_sealed_secret, place=place))
+        key = self.vault.open(row.sealed_key, place=f"account/{row.account_id}/key")
+        return Project(
+            project_id=row.project_id,
+            name=row.name,
+            secrets=tuple(secret_texts),
+            account=Account(row.account_id, row.provider, row.merchant_id, key, row.account_settings),
+            settings=ProjectSettings.from_json(row.settings),
+        )
+
+    def provider(self, project: Project) -> Provider:
+        return self.providers[project.account.provider]

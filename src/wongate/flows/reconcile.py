@@ -1,0 +1,398 @@
+"""Finding out the truth: the limit time, the ladder for an unknown approval (N-10), refunds at the provider (N-12), notices (N-16).
+
+Everything here is driven by `wake_at`: the worker claims an operation whose time has come and asks for the next step of its
+stage. Each step is intent, call, settle; a process that dies in between leaves an operation that wakes again.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from wongate.domain import codes
+from wongate.domain.lifecycle import Event, Kind, Stage
+from wongate.domain.outcome import (
+    Approved,
+    Authenticated,
+    Declined,
+    Exchange,
+    NotSent,
+    Outcome,
+    Standing,
+    Unanswered,
+    Undone,
+)
+from wongate.domain.payment import Operation, Project
+from wongate.flows.platform import Platform
+from wongate.flows.settle import Case, Door
+from wongate.store import payments
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=120)
+"""Longer than one rung at its worst: net cancel, inquiry and ordinary cancel at 35 s each."""
+
+RUNGS_S = (5, 15, 60)
+RUNG_S = 300
+UNCLEAR_FOR = timedelta(hours=24)
+SLOW_RUNG_S = 3600
+"""N-10: again after 5 s, 15 s, 60 s, then every 5 minutes for 24 hours, then flagged and hourly."""
+
+SECOND_LOOK_S = 60
+"""N-10: after "nothing to cancel" one more inquiry, because the approval may have been overtaken by its own net cancel."""
+
+REPEATS_MAX = 10
+"""N-12: an unknown *full* cancel is sent again at most ten times."""
+
+Step = Callable[[Platform, Door, Project, Operation], Awaitable[None]]
+
+
+async def wake(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
+    """Does what the stage of a claimed operation asks for; `operation.attempt` is the claim's fencing number."""
+    step = _STEPS.get((operation.kind, operation.stage))
+    if step is not None:
+        await step(platform, door, project, operation)
+
+
+# --- the limit time, and intents whose maker died -------------------------------------------------------------------------
+
+
+async def _expire(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
+    """E-37. The same lock as the payer's return: whoever comes second finds the stage changed."""
+
+    def decide(case: Case) -> None:
+        sale = case.operations[operation.operation_id]
+        if sale.stage is Stage.WAITING and sale.limit_at is not None:
+            if case.now >= sale.limit_at:
+                case.move(sale, Event.EXPIRED, code=case.project.settings.limit_code, note="limit time")
+            else:
+                case.change(sale, wake_at=sale.limit_at)
+
+    await door.settle(project, operation.payment_no, decide)
+
+
+async def _approval_abandoned(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
+    """The intent outlived its lease: nobody knows whether the approval left (F2, F3)."""
+
+    def decide(case: Case) -> bool:
+        sale = _still_ours(case, operation)
+        if sale is None:
+            return False
+        case.move(
+            sale,
+            Event.UNANSWERED,
+            code=codes.AWAITING_PROVIDER,
+            wake_at=case.now + LEASE,
+            note="approval was under way when its process ended",
+        )
+        return True
+
+    if await door.settle(project, operation.payment_no, decide):
+        await undo(platform, door, project, operation.payment_no, operation.operation_id)
+
+
+# --- an approval that must not stand -----------------------------------------------------------------------------------------
+
+
+async def _undo_again(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
+    await undo(platform, door, project, operation.payment_no, operation.operation_id)
+
+
+async def undo(platform: Platform, door: Door, project: Project, payment_no: int, operation_id: int) -> None:
+    """One rung of N-10: net cancel, inquiry, ordinary cancel, until something is certain; otherwise the next rung's time is set."""
+    async with platform.database.read() as tx:
+        operation = await payments.operation(tx, project.project_id, operation_id)
+    if operation is None or operation.stage not in (Stage.UNDOING, Stage.RETURNING):
+        return
+    event, exchanges = await _bring_back(platform, project, operation)
+
+    def decide(case: Case) -> None:
+        sale = case.operations[operation_id]
+        for exchange in exchanges:
+            case.note(sale, exchange)
+        if sale.stage in (Stage.UNDOING, Stage.RETURNING):
+            _book_undo(case, sale, event)
+
+    await door.settle(project, payment_no, decide)
+
+
+async def _bring_back(
+    platform: Platform, project: Project, operation: Operation
+) -> tuple[Event | None, list[Exchange]]:
+    """UNDONE, NOTHING_TO_UNDO, or None while it is not certain."""
+    exchanges: list[Exchange] = []
+    provider, account = platform.provider(project), project.account
+    undone = Undone.WINDOW_OVER
+    if operation.authentication.get("token"):
+        authenticated = Authenticated(
+            operation.reference,
+            operation.authentication["token"],
+            operation.authentication["approve_url"],
+            operation.authentication["net_cancel_url"],
+        )
+        undone, exchange = await provider.net_cancel(account, authenticated, amount=operation.amount)
+        exchanges.append(exchange)
+    if undone is Undone.CANCELLED:
+        return Event.UNDONE, exchanges
+    if undone is Undone.NOTHING:
+        return Event.NOTHING_TO_UNDO, exchanges
+    if undone is Undone.WINDOW_OVER and await _cancelled_whole(platform, project, operation, exchanges):
+        return Event.UNDONE, exchanges
+    standing, exchange = await provider.inquire(account, operation.reference)
+    exchanges.append(exchange)
+    if standing is Standing.CANCELLED:
+        return Event.UNDONE, exchanges
+    return (Event.NOTHING_TO_UNDO if standing is Standing.ABSENT else None), exchanges
+
+
+async def _cancelled_whole(
+    platform: Platform, project: Project, operation: Operation, exchanges: list[Exchange]
+) -> bool:
+    """The ordinary cancel of the whole amount. Repeating it is harmless: a second one finds nothing left (2013)."""
+    outcome, exchange = await platform.provider(project).cancel(
+        project.account,
+        operation.reference,
+        order_number=operation.order_number,
+        cancel_number=operation.operation_id,
+        amount=operation.amount,
+        whole=True,
+        reason="refund",
+    )
+    exchanges.append(exchange)
+    return isinstance(outcome, Approved)
+
+
+def _book_undo(case: Case, sale: Operation, event: Event | None) -> None:
+    late = sale.stage is Stage.RETURNING
+    code = sale.code if late else sale.details.get("undo_code", codes.TIMED_OUT)
+    if event is Event.UNDONE:
+        case.move(sale, event, code=code)
+        if late:
+            case.flag("late success, returned")
+    elif event is Event.NOTHING_TO_UNDO:
+        case.move(sale, event, code=code, wake_at=case.now + timedelta(seconds=SECOND_LOOK_S))
+    else:
+        _next_rung(case, sale)
+
+
+def _next_rung(case: Case, operation: Operation) -> None:
+    """Sets the time of the next look; at the limit time the decline is published and the money worked back behind it (E-39)."""
+    rungs = int(operation.details.get("rungs", 0))
+    unclear_since = operation.details.get("unclear_since") or case.now.isoformat()
+    details = {**operation.details, "rungs": rungs + 1, "unclear_since": unclear_since}
+    long_unclear = case.now >= datetime.fromisoformat(unclear_since) + UNCLEAR_FOR
+    pause_s = RUNGS_S[rungs] if rungs < len(RUNGS_S) else SLOW_RUNG_S if long_unclear else RUNG_S
+    operation = case.change(operation, details=details, wake_at=case.now + timedelta(seconds=pause_s))
+    if long_unclear and case.payment.flag == "":
+        _alarm(case, operation, "reconciliation needed")
+    if operation.stage is Stage.UNDOING and operation.limit_at is not None and case.now >= operation.limit_at:
+        code = operation.details.get("undo_code", case.project.settings.limit_code)
+        case.move(
+            operation, Event.EXPIRED, code=code, note="limit time while the provider's truth is unknown"
+        )
+        _alarm(case, operation, "reconciliation needed")
+
+
+def _alarm(case: Case, operation: Operation, text: str) -> None:
+    """A flag that people see, and a log line that a pager can be tied to."""
+    case.flag(text)
+    log.error(
+        "alarm",
+        extra={
+            "alarm": text,
+            "project_id": operation.project_id,
+            "payment_id": case.payment.payment_id,
+            "operation_id": operation.operation_id,
+        },
+    )
+
+
+async def _second_look(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
+    standing, exchange = await platform.provider(project).inquire(project.account, operation.reference)
+
+    def decide(case: Case) -> bool:
+        sale = _still_ours(case, operation)
+        if sale is None:
+            return False
+        case.note(sale, exchange)
+        if standing is Standing.APPROVED:
+            case.move(sale, Event.FOUND_APPROVED, wake_at=case.now + LEASE, note="approved after all")
+            _alarm(case, sale, "late success")
+            return True
+        if standing is Standing.UNCLEAR:
+            _next_rung(case, sale)
+        else:
+            case.move(sale, Event.NOTHING_TO_UNDO)
+        return False
+
+    if await door.settle(project, operation.payment_no, decide):
+        await undo(platform, door, project, operation.payment_no, operation.operation_id)
+
+
+# --- refunds at the provider ---------------------------------------------------------------------------------------------------
+
+
+async def _send_refund(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
+    """Intent, then the cancel: one at a time per payment (N-12)."""
+
+    def intend(case: Case) -> tuple[Operation, bool] | None:
+        refund = _still_ours(case, operation)
+        if refund is None:
+            return None
+        busy = {Stage.CANCELLING, Stage.ASKING, Stage.REPEATING}
+        if any(other.stage in busy for other in case.operations.values() if other is not refund):
+            case.change(refund, wake_at=case.now + timedelta(seconds=1))
+            return None
+        whole = refund.amount == case.payment.captured and case.payment.refunded == 0
+        return case.move(refund, Event.SENT, wake_at=case.now + LEASE), whole
+
+    intended = await door.settle(project, operation.payment_no, intend)
+    if intended is not None:
+        refund, whole = intended
+        await _cancel(platform, door, project, refund, whole)
+
+
+async def _cancel(platform: Platform, door: Door, project: Project, refund: Operation, whole: bool) -> None:
+    async with platform.database.read() as tx:
+        sale = next(
+            found
+            for found in await payments.operations(tx, project.project_id, refund.payment_no)
+            if found.order_number == refund.order_number and found.kind is Kind.SALE
+        )
+    outcome, exchange = await platform.provider(project).cancel(
+        project.account,
+        sale.reference,
+        order_number=refund.order_number,
+        cancel_number=refund.operation_id,
+        amount=refund.amount,
+        whole=whole,
+        reason=refund.description,
+    )
+
+    def decide(case: Case) -> bool:
+        """True when the provider should be asked at once."""
+        current = _still_ours(case, refund)
+        if current is None:
+            return False
+        case.note(current, exchange)
+        return book_refund(case, current, outcome)
+
+    if await door.settle(project, refund.payment_no, decide):
+        await _ask(platform, door, project, replace(refund, stage=Stage.ASKING))
+
+
+def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
+    """One cancel, one answer; an unclear one keeps the reservation (F12). True when only asking can help."""
+    repeated = refund.stage is Stage.REPEATING
+    if isinstance(outcome, Approved) and outcome.amount == refund.amount:
+        details = {**refund.details, **outcome.details}
+        case.move(refund, Event.APPROVED, code=codes.SUCCESS, reference=outcome.reference, details=details)
+        return False
+    if isinstance(outcome, Declined) and not (outcome.already_done and repeated):
+        if outcome.already_done:
+            _alarm(case, refund, "refunded outside the platform")
+        elif outcome.alarm:
+            case.flag(f"provider refused: {outcome.provider_code}")
+        case.move(refund, Event.DECLINED, code=outcome.code, note=outcome.provider_text[:200])
+        return False
+    if isinstance(outcome, NotSent):
+        case.move(refund, Event.NOT_SENT, wake_at=case.now + timedelta(seconds=5), note=outcome.reason[:200])
+        return False
+    details = dict(refund.details)
+    if isinstance(outcome, Unanswered) and outcome.may_repeat and not details.get("repeated_partial"):
+        details["may_repeat"] = True
+    note = getattr(outcome, "reason", "answer does not fit")[:200]
+    case.move(
+        refund,
+        Event.UNANSWERED,
+        code=codes.AWAITING_PROVIDER,
+        details=details,
+        wake_at=case.now + LEASE,
+        note=note,
+    )
+    return True
+
+
+async def _refund_abandoned(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
+    """The cancel's intent outlived its lease: it may have been done."""
+
+    def decide(case: Case) -> bool:
+        refund = _still_ours(case, operation)
+        if refund is None:
+            return False
+        case.move(
+            refund,
+            Event.UNANSWERED,
+            code=codes.AWAITING_PROVIDER,
+            wake_at=case.now + LEASE,
+            note="cancel was under way when its process ended",
+        )
+        return True
+
+    if await door.settle(project, operation.payment_no, decide):
+        await _ask(platform, door, project, replace(operation, stage=Stage.ASKING))
+
+
+async def _ask(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
+    """N-12: what an inquiry can tell about a refund of unknown outcome, and whether the cancel may be sent again."""
+    async with platform.database.read() as tx:
+        sale = next(
+            found
+            for found in await payments.operations(tx, project.project_id, operation.payment_no)
+            if found.order_number == operation.order_number and found.kind is Kind.SALE
+        )
+    standing, exchange = await platform.provider(project).inquire(project.account, sale.reference)
+
+    def decide(case: Case) -> tuple[Operation, bool] | None:
+        refund = _still_ours(case, operation)
+        if refund is None:
+            return None
+        case.note(refund, exchange)
+        empties = refund.amount == case.payment.captured - case.payment.refunded
+        if standing is Standing.CANCELLED and empties:
+            case.move(refund, Event.APPROVED, code=codes.SUCCESS, note="inquiry: cancelled")
+            return None
+        return _repeat_or_wait(case, refund, standing)
+
+    repeated = await door.settle(project, operation.payment_no, decide)
+    if repeated is not None:
+        await _cancel(platform, door, project, *repeated)
+
+
+def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[Operation, bool] | None:
+    """A full cancel that did not happen is sent again after a minute; a partial one only when the provider asked for it, once."""
+    whole = refund.amount == case.payment.captured and case.payment.refunded == 0
+    repeats = int(refund.details.get("repeats", 0))
+    first_look = "looked" not in refund.details
+    may = standing is Standing.APPROVED and (
+        (whole and repeats < REPEATS_MAX) or (refund.details.get("may_repeat") and repeats == 0)
+    )
+    details = {**refund.details, "looked": True}
+    if may and not first_look:
+        details |= {"repeats": repeats + 1, "repeated_partial": True, "may_repeat": False}
+        return case.move(refund, Event.SENT, details=details, wake_at=case.now + LEASE), whole
+    if may:
+        case.change(refund, details=details, wake_at=case.now + timedelta(seconds=60))
+        return None
+    _next_rung(case, case.change(refund, details=details))
+    return None
+
+
+def _still_ours(case: Case, claimed: Operation) -> Operation | None:
+    """The operation, if nobody has claimed or moved it since: a worker that slept past its lease changes nothing (F19)."""
+    operation = case.operations[claimed.operation_id]
+    same = operation.attempt == claimed.attempt and operation.stage is claimed.stage
+    return operation if same else None
+
+
+_STEPS: dict[tuple[Kind, Stage], Step] = {
+    (Kind.SALE, Stage.WAITING): _expire,
+    (Kind.SALE, Stage.APPROVING): _approval_abandoned,
+    (Kind.SALE, Stage.UNDOING): _undo_again,
+    (Kind.SALE, Stage.RETURNING): _undo_again,
+    (Kind.SALE, Stage.CHECKING): _second_look,
+    (Kind.REFUND, Stage.RESERVED): _send_refund,
+    (Kind.REFUND, Stage.CANCELLING): _refund_abandoned,
+    (Kind.REFUND, Stage.REPEATING): _refund_abandoned,
+    (Kind.REFUND, Stage.ASKING): _ask,
+}

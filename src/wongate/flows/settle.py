@@ -1,0 +1,282 @@
+"""THE DOOR: every change of a payment, whoever brings it - return, notice, inquiry, timer, refund, person - goes through here.
+
+A change is a plain function of the payment as it stands under its lock; it moves operations along the table and leaves rows
+behind. Changes that wait at the same moment share one transaction: lock all, read all, decide one by one, write all.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
+
+from wongate.connections.batch import Batch
+from wongate.connections.database import Tx
+from wongate.domain import callback, ledger
+from wongate.domain.lifecycle import FINAL, Event, Stage, Status, advance
+from wongate.domain.outcome import Exchange, Form
+from wongate.domain.payment import Operation, Payment, Project, payment_after
+from wongate.domain.requests import Flaw
+from wongate.flows.platform import Platform
+from wongate.store import callbacks, payments
+from wongate.store.payments import Key, Written
+
+T = TypeVar("T")
+
+
+class Case:
+    """One payment under its lock. What is decided here is written when the transaction ends, or not at all."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        project: Project,
+        payment: Payment,
+        operations: Sequence[Operation],
+        now: datetime,
+    ) -> None:
+        self.project = project
+        self.payment = payment
+        self.operations = {operation.operation_id: operation for operation in operations}
+        self.now = now
+        self.written = Written()
+        self._platform = platform
+
+    @property
+    def sale(self) -> Operation:
+        return self.operations[self.payment.sale_id]
+
+    def open(
+        self, operation: Operation, event: Event, *, form: Form | None = None, flaws: Sequence[Flaw] = ()
+    ) -> Operation:
+        """Adds a new operation to the payment and takes it through its first event."""
+        self.written.new_operations[operation.project_id, operation.operation_id] = operation
+        return self.move(operation, event, form=form, flaws=flaws)
+
+    def move(
+        self,
+        operation: Operation,
+        event: Event,
+        *,
+        note: str = "",
+        form: Form | None = None,
+        flaws: Sequence[Flaw] = (),
+        **changes: Any,
+    ) -> Operation:
+        """Takes the operation through an event, with further `changes` of its fields. Raises IllegalMove."""
+        status, stage = advance(operation.kind, operation.status, operation.stage, event)
+        final = status in FINAL and operation.status not in FINAL
+        if status is not operation.status or operation.seq == 0:
+            changes["changed_at"] = self.now
+        if stage is Stage.DONE:
+            changes["wake_at"] = None
+        moved = replace(operation, status=status, stage=stage, seq=operation.seq + 1, **changes)
+        if final or operation.status not in FINAL:
+            self.payment = payment_after(self.payment, moved, event, self.now)
+        self._keep(moved)
+        self._record(operation, moved, event, final, note)
+        if final or form is not None:
+            delay_s = _delay_s(self.payment, moved)
+            self.written.callbacks += callback_rows(
+                self._platform, self.project, self.payment, moved, delay_s=delay_s, form=form, flaws=flaws
+            )
+        return moved
+
+    def change(self, operation: Operation, **changes: Any) -> Operation:
+        """Changes fields that are not part of the lifecycle: next look, counters, flags."""
+        changed = replace(operation, **changes)
+        self._keep(changed)
+        return changed
+
+    def flag(self, text: str) -> None:
+        """Marks an odd state of the payment for people."""
+        self.payment = replace(self.payment, flag=text)
+        self.written.payments[self._key] = self.payment
+
+    def note(self, operation: Operation, exchange: Exchange) -> None:
+        """Keeps an exchange with the provider for the time line."""
+        self.written.exchanges.append(
+            {
+                "project_id": operation.project_id,
+                "operation_id": operation.operation_id,
+                "exchange_no": self._platform.ids.next(),
+                "kind": exchange.kind,
+                "at": exchange.at,
+                "duration_ms": exchange.duration_ms,
+                "request": dict(exchange.request),
+                "response": dict(exchange.response),
+                "verdict": exchange.verdict,
+            }
+        )
+
+    @property
+    def _key(self) -> Key:
+        return self.payment.project_id, self.payment.payment_no
+
+    def _keep(self, operation: Operation) -> None:
+        key = (operation.project_id, operation.operation_id)
+        self.operations[operation.operation_id] = operation
+        if key in self.written.new_operations:
+            self.written.new_operations[key] = operation
+        else:
+            self.written.operations[key] = operation
+
+    def _record(self, before: Operation, after: Operation, event: Event, final: bool, note: str) -> None:
+        self.written.payments[self._key] = self.payment
+        self.written.transitions.append(transition_row(self.payment, after, event, final, note, self.now))
+        entry = ledger.entry(before.kind, before.stage, event, after.amount)
+        if entry is not None:
+            self.written.entries.append(
+                {
+                    "project_id": after.project_id,
+                    "operation_id": after.operation_id,
+                    "seq": after.seq,
+                    "debit": entry.debit,
+                    "credit": entry.credit,
+                    "amount": entry.amount,
+                    "at": self.now,
+                }
+            )
+
+
+def transition_row(
+    payment: Payment, operation: Operation, event: Event, final: bool, note: str, at: datetime
+) -> dict[str, Any]:
+    return {
+        "project_id": operation.project_id,
+        "operation_id": operation.operation_id,
+        "seq": operation.seq,
+        "event": event,
+        "status": operation.status,
+        "stage": operation.stage,
+        "payment_status": payment.status,
+        "code": operation.code,
+        "final": final,
+        "note": note,
+        "at": at,
+    }
+
+
+def callback_rows(
+    platform: Platform,
+    project: Project,
+    payment: Payment,
+    operation: Operation,
+    *,
+    delay_s: int,
+    form: Form | None = None,
+    flaws: Sequence[Flaw] = (),
+) -> list[dict[str, Any]]:
+    """One row for each address that is told, body and signature made now and never again (I8)."""
+    addresses = callback.urls(project, payment, operation, operation.request)
+    if form is not None and payment.source == "page" and not project.settings.redirect_callback_on_page:
+        return []  # E-17
+    if not addresses:
+        return []
+    text = callback.signed(callback.body(project, payment, operation, form=form, flaws=flaws), project.secret)
+    created_at = operation.changed_at
+    due_at = (
+        created_at
+        if delay_s == 0
+        else datetime.fromtimestamp(created_at.timestamp() + delay_s, created_at.tzinfo)
+    )
+    return [
+        {
+            "project_id": operation.project_id,
+            "operation_id": operation.operation_id,
+            "callback_id": platform.ids.next(),
+            "payment_no": operation.payment_no,
+            "seq": operation.seq,
+            "intermediate": operation.status is Status.AWAITING,
+            "lane": lane_of(url),
+            "url": url,
+            "body": text,
+            "state": "waiting",
+            "created_at": created_at,
+            "due_at": due_at,
+        }
+        for url in addresses
+    ]
+
+
+def lane_of(url: str) -> str:
+    """Scheme, host and port: endpoints there share their luck, others do not (F14)."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+
+
+def _delay_s(payment: Payment, operation: Operation) -> int:
+    """`callback.delay` of the request that opened the operation (section 2.1)."""
+    source = operation.request or payment.request
+    group = source.get("callback")
+    delay = group.get("delay") if isinstance(group, dict) else None
+    return delay if isinstance(delay, int) and 0 <= delay <= 600 else 0
+
+
+async def open_lanes(platform: Platform, tx: Tx, rows: Sequence[Any]) -> None:
+    """Makes sure that the worker will look where these callbacks wait; known lanes cost nothing."""
+    new = {(row["project_id"], row["lane"]) for row in rows} - platform.lanes
+    if new:
+        await callbacks.open_lanes(tx, sorted(new))
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[T]):
+    """A change that somebody wants: `decide` gets the case and answers what the caller is told. It must be repeatable: after
+    a connection lost during COMMIT it runs again and may find its own work done."""
+
+    project: Project
+    payment_no: int
+    decide: Callable[[Case], T]
+
+
+class Door:
+    """Where changes wait for their turn. One per process."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._batch: Batch[Change[Any], Any] = Batch(self._settle, size_max=64)
+
+    async def settle(self, project: Project, payment_no: int, decide: Callable[[Case], T]) -> T:
+        """Runs `decide` under the payment's lock and commits what it moved; what it raises changes nothing."""
+        result: T = await self._batch.submit(Change(project, payment_no, decide))
+        return result
+
+    async def _settle(self, changes: Sequence[Change[Any]]) -> Sequence[Any]:
+        async def story(tx: Tx) -> tuple[list[Any], Written]:
+            cases = await self._cases(tx, changes)
+            written = Written()
+            results = [_decide(change, cases, written) for change in changes]
+            await open_lanes(self._platform, tx, written.callbacks)
+            await payments.write(tx, written)
+            return results, written
+
+        results, written = await self._platform.database.run(story)
+        self._platform.lanes.update((row["project_id"], row["lane"]) for row in written.callbacks)
+        return results
+
+    async def _cases(self, tx: Tx, changes: Sequence[Change[Any]]) -> dict[Key, Case]:
+        projects = {(change.project.project_id, change.payment_no): change.project for change in changes}
+        keys = sorted(projects)
+        locked = await payments.lock(tx, keys)
+        operations = await payments.operations_locked(tx, keys)
+        now = self._platform.clock.now()
+        return {
+            key: Case(self._platform, projects[key], payment, operations[key], now)
+            for key, payment in locked.items()
+        }
+
+
+def _decide(change: Change[Any], cases: dict[Key, Case], written: Written) -> Any:
+    """A change that raises leaves its case as it was, for the next change of the same payment in this transaction."""
+    key = (change.project.project_id, change.payment_no)
+    case = cases[key]
+    payment, operations = case.payment, dict(case.operations)
+    case.written = Written()
+    try:
+        result = change.decide(case)
+    except Exception as error:
+        case.payment, case.operations = payment, operations
+        return error
+    written.add(case.written)
+    return result

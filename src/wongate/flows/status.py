@@ -1,0 +1,50 @@
+"""A payment as it stands: reads for Gate and for the pages."""
+
+from dataclasses import dataclass
+
+from wongate.domain.payment import Operation, Payment, Project, payment_key
+from wongate.flows.platform import Platform
+from wongate.flows.sale import operation_in
+from wongate.store import payments
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A payment with its operations, oldest first."""
+
+    project: Project
+    payment: Payment
+    operations: list[Operation]
+
+
+async def by_payment_id(platform: Platform, project: Project, payment_id: str) -> Standing | None:
+    async with platform.database.read() as tx:
+        payment = await payments.by_key(tx, project.project_id, payment_key(payment_id))
+        if payment is None:
+            return None
+        return Standing(
+            project, payment, await payments.operations(tx, project.project_id, payment.payment_no)
+        )
+
+
+async def by_request_id(
+    platform: Platform, project: Project, request_id: str
+) -> tuple[Standing, Operation] | None:
+    """The payment and the one operation that a request opened."""
+    operation_id = operation_in(request_id)
+    if operation_id is None:
+        return None
+    async with platform.database.read() as tx:
+        operation = await payments.operation(tx, project.project_id, operation_id)
+        if operation is None or operation.request_id != request_id:
+            return None
+    standing = await by_payment_no(platform, project, operation.payment_no)
+    return (standing, operation) if standing else None
+
+
+async def by_payment_no(platform: Platform, project: Project, payment_no: int) -> Standing | None:
+    async with platform.database.read() as tx:
+        payment = await payments.load(tx, project.project_id, payment_no)
+        if payment is None:
+            return None
+        return Standing(project, payment, await payments.operations(tx, project.project_id, payment_no))

@@ -1,0 +1,72 @@
+"""One frozen object, read once from the environment. `.env.example` documents every variable."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class SettingsError(Exception):
+    """A variable is missing or unreadable; the text says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    database_url: str = field(repr=False)
+    master_key: str = field(repr=False)
+    page_url: str = "http://127.0.0.1:8080"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    processes: int = 1
+    pool_size: int = 8
+    callback_timeout_s: float = 15.0
+    callback_allow: tuple[str, ...] = ()
+    callback_http: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    clock_file: Path | None = None
+    log_level: str = "INFO"
+
+
+_KINDS: dict[str, Callable[[str], Any]] = {
+    "port": int,
+    "processes": int,
+    "pool_size": int,
+    "callback_timeout_s": float,
+    "callback_allow": lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
+    "trusted_proxies": lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
+    "callback_http": lambda text: {"1": True, "true": True, "0": False, "false": False, "": False}[
+        text.lower()
+    ],
+    "clock_file": lambda text: Path(text) if text else None,
+}
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Reads `WONGATE_*`; a `WONGATE_<NAME>_FILE` is read in place of `WONGATE_<NAME>`. Raises SettingsError."""
+    values: dict[str, Any] = {}
+    for name in Settings.__slots__:
+        variable = f"WONGATE_{name.upper()}"
+        text = _from_file(environment, variable) or environment.get(variable)
+        if text is None:
+            continue
+        try:
+            values[name] = _KINDS.get(name, str)(text.strip())
+        except (ValueError, KeyError):
+            raise SettingsError(f"{variable} cannot be read: {text!r}") from None
+    for name, what in (("database_url", "a postgresql:// URL"), ("master_key", "32 random bytes in base64")):
+        if not values.get(name):
+            raise SettingsError(
+                f"WONGATE_{name.upper()} is missing: {what} (see .env.example, or start `wongate sandbox`)"
+            )
+    return Settings(**values)
+
+
+def _from_file(environment: Mapping[str, str], variable: str) -> str | None:
+    path = environment.get(f"{variable}_FILE")
+    if not path:
+        return None
+    try:
+        return Path(path).read_text()
+    except OSError as error:
+        raise SettingsError(f"{variable}_FILE: {error}") from None

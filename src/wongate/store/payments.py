@@ -1,0 +1,215 @@
+"""Payments, their operations, and the history of both. Writers take many rows at once: commits are gathered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from wongate.connections.database import Tx
+from wongate.domain.lifecycle import Kind, Stage, Status
+from wongate.domain.payment import Operation, Payment, PaymentStatus
+from wongate.store.rows import as_json, insert, names, update
+
+Row = Mapping[str, Any]
+Key = tuple[int, int]
+"""(project_id, payment_no)"""
+
+_PAYMENT_KEY = "project_id bigint, payment_no bigint"
+_PAYMENT_FIXED = (
+    "payment_id text, method text, source text, amount bigint, currency text, description text, customer_id text, "
+    "created_at timestamptz, request jsonb"
+)
+_PAYMENT_LIVE = "status text, captured bigint, refunded bigint, reserved bigint, sale_id bigint, flag text, changed_at timestamptz"
+_OPERATION_KEY = "project_id bigint, operation_id bigint"
+_OPERATION_FIXED = (
+    "payment_no bigint, kind text, amount bigint, currency text, request_id text, request_hash text, description text, "
+    "merchant_refund_id text, account_id bigint, order_number text, return_key text, request jsonb, created_at timestamptz, "
+    "limit_at timestamptz"
+)
+_OPERATION_LIVE = (
+    "status text, stage text, code integer, authentication jsonb, reference text, details jsonb, changed_at timestamptz, "
+    "wake_at timestamptz, attempt integer, seq smallint"
+)
+_TRANSITION = (
+    "project_id bigint, operation_id bigint, seq smallint, event text, status text, stage text, payment_status text, "
+    "code integer, final boolean, note text, at timestamptz"
+)
+_ENTRY = "project_id bigint, operation_id bigint, seq smallint, debit text, credit text, amount bigint, at timestamptz"
+_EXCHANGE = (
+    "project_id bigint, operation_id bigint, exchange_no bigint, kind text, at timestamptz, duration_ms integer, "
+    "request jsonb, response jsonb, verdict text"
+)
+_CALLBACK = (
+    "project_id bigint, operation_id bigint, callback_id bigint, payment_no bigint, seq smallint, intermediate boolean, "
+    "lane text, url text, body text, state text, created_at timestamptz, due_at timestamptz"
+)
+
+_PAYMENT_COLUMNS = f"{_PAYMENT_KEY}, {_PAYMENT_FIXED}, {_PAYMENT_LIVE}"
+_OPERATION_COLUMNS = f"{_OPERATION_KEY}, {_OPERATION_FIXED}, {_OPERATION_LIVE}"
+_SELECT_PAYMENT = f"SELECT {names(_PAYMENT_COLUMNS)} FROM payment"
+_SELECT_OPERATION = f"SELECT {names(_OPERATION_COLUMNS)} FROM operation"
+
+_INSERT_PAYMENTS = insert(
+    "payment",
+    f"{_PAYMENT_COLUMNS}, payment_key text",
+    " ON CONFLICT ON CONSTRAINT payment_id_once DO NOTHING RETURNING payment_no",
+)
+_UPDATE_PAYMENTS = update("payment", _PAYMENT_KEY, _PAYMENT_LIVE)
+_REOPEN_PAYMENT = update("payment", _PAYMENT_KEY, f"{_PAYMENT_FIXED}, {_PAYMENT_LIVE}")
+_INSERT_OPERATIONS = insert("operation", _OPERATION_COLUMNS)
+_UPDATE_OPERATIONS = update("operation", _OPERATION_KEY, _OPERATION_LIVE)
+_INSERTS = {
+    "transitions": insert("transition", _TRANSITION),
+    "entries": insert("ledger_entry", _ENTRY),
+    "exchanges": insert("exchange", _EXCHANGE),
+    "callbacks": insert("callback", _CALLBACK),
+}
+
+
+@dataclass(slots=True)
+class Written:
+    """Rows that one or many changes leave behind, gathered to be written with one statement per table."""
+
+    payments: dict[Key, Payment] = field(default_factory=dict)
+    operations: dict[Key, Operation] = field(default_factory=dict)
+    new_operations: dict[Key, Operation] = field(default_factory=dict)
+    transitions: list[Row] = field(default_factory=list)
+    entries: list[Row] = field(default_factory=list)
+    exchanges: list[Row] = field(default_factory=list)
+    callbacks: list[Row] = field(default_factory=list)
+
+    def add(self, other: "Written") -> None:
+        for name in ("payments", "operations", "new_operations"):
+            getattr(self, name).update(getattr(other, name))
+        for name in _INSERTS:
+            getattr(self, name).extend(getattr(other, name))
+
+
+def _row(noun: Payment | Operation) -> dict[str, Any]:
+    return {name: getattr(noun, name) for name in noun.__slots__}
+
+
+def _payment(row: Row) -> Payment:
+    return Payment(**{**row, "status": PaymentStatus(row["status"])})
+
+
+def _operation(row: Row) -> Operation:
+    typed = {"kind": Kind(row["kind"]), "status": Status(row["status"]), "stage": Stage(row["stage"])}
+    return Operation(**{**row, **typed})
+
+
+async def lock(tx: Tx, keys: Sequence[Key]) -> dict[Key, Payment]:
+    """The first statement of every change. Payment, then operation, then ledger is the one lock order; several payments are
+    locked in the order of their keys, so that gathered changes cannot deadlock."""
+    rows = await tx.fetch(
+        f"{_SELECT_PAYMENT} WHERE (project_id, payment_no) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[])) "
+        "ORDER BY project_id, payment_no FOR UPDATE",
+        [project_id for project_id, _ in keys],
+        [payment_no for _, payment_no in keys],
+    )
+    return {(row["project_id"], row["payment_no"]): _payment(row) for row in rows}
+
+
+async def operations_locked(tx: Tx, keys: Sequence[Key]) -> dict[Key, list[Operation]]:
+    """The second statement: what the operations are *now that the lock is held* (a join in the first would read stale rows).
+    Locked themselves, because claims touch them without the payment's lock."""
+    rows = await tx.fetch(
+        f"{_SELECT_OPERATION} WHERE (project_id, payment_no) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[])) "
+        "ORDER BY project_id, operation_id FOR UPDATE",
+        [project_id for project_id, _ in keys],
+        [payment_no for _, payment_no in keys],
+    )
+    found: dict[Key, list[Operation]] = {key: [] for key in keys}
+    for row in rows:
+        found[row["project_id"], row["payment_no"]].append(_operation(row))
+    return found
+
+
+async def by_key(tx: Tx, project_id: int, key: str) -> Payment | None:
+    """The payment with this merchant's id, in the form that `payment_key` gives it."""
+    row = await tx.fetchrow(f"{_SELECT_PAYMENT} WHERE project_id = $1 AND payment_key = $2", project_id, key)
+    return _payment(row) if row else None
+
+
+async def load(tx: Tx, project_id: int, payment_no: int) -> Payment | None:
+    row = await tx.fetchrow(
+        f"{_SELECT_PAYMENT} WHERE project_id = $1 AND payment_no = $2", project_id, payment_no
+    )
+    return _payment(row) if row else None
+
+
+async def operation(tx: Tx, project_id: int, operation_id: int) -> Operation | None:
+    row = await tx.fetchrow(
+        f"{_SELECT_OPERATION} WHERE project_id = $1 AND operation_id = $2", project_id, operation_id
+    )
+    return _operation(row) if row else None
+
+
+async def operations(tx: Tx, project_id: int, payment_no: int) -> list[Operation]:
+    """Oldest first (E-21)."""
+    rows = await tx.fetch(
+        f"{_SELECT_OPERATION} WHERE project_id = $1 AND payment_no = $2 ORDER BY operation_id",
+        project_id,
+        payment_no,
+    )
+    return [_operation(row) for row in rows]
+
+
+async def insert_payments(tx: Tx, payments: Sequence[tuple[Payment, str]]) -> set[int]:
+    """Pairs of payment and payment key; answers with the payment numbers that are new, the other rows' ids are taken."""
+    rows = [{**_row(payment), "payment_key": key} for payment, key in payments]
+    return {row["payment_no"] for row in await tx.fetch(_INSERT_PAYMENTS, as_json(rows))}
+
+
+async def reopen(tx: Tx, payment: Payment) -> None:
+    """A payment in `error` was never initiated: the same id opens it anew (section 3.2)."""
+    await tx.execute(_REOPEN_PAYMENT, as_json([_row(payment)]))
+
+
+async def write(tx: Tx, written: Written) -> None:
+    """Payments, operations, then what refers to them: one statement for each kind of row that there is."""
+    for statement, nouns in (
+        (_UPDATE_PAYMENTS, written.payments),
+        (_INSERT_OPERATIONS, written.new_operations),
+        (
+            _UPDATE_OPERATIONS,
+            {k: op for k, op in written.operations.items() if k not in written.new_operations},
+        ),
+    ):
+        if nouns:
+            await tx.execute(statement, as_json([_row(noun) for noun in nouns.values()]))
+    for name, statement in _INSERTS.items():
+        rows = getattr(written, name)
+        if rows:
+            await tx.execute(statement, as_json(rows))
+
+
+async def projects_to_wake(tx: Tx, now: datetime) -> list[int]:
+    """Projects in which an operation waits for the worker; a plain read, so that each claim stays inside one project."""
+    rows = await tx.fetch(
+        "SELECT project_id FROM project p WHERE EXISTS "
+        "(SELECT 1 FROM operation o WHERE o.project_id = p.project_id AND o.wake_at <= $1)",
+        now,
+    )
+    return [row["project_id"] for row in rows]
+
+
+async def claim_to_wake(
+    tx: Tx, project_id: int, now: datetime, lease_until: datetime, limit: int
+) -> list[Operation]:
+    """Operations whose time has come, leased: another worker sees them again only after `lease_until`.
+
+    The attempt number that comes back is the fencing number: a worker that slept past its lease finds another one there.
+    """
+    rows = await tx.fetch(
+        "WITH due AS MATERIALIZED (SELECT operation_id FROM operation WHERE project_id = $1 AND wake_at <= $2 "
+        "ORDER BY wake_at LIMIT $4 FOR UPDATE SKIP LOCKED) "
+        "UPDATE operation SET wake_at = $3, attempt = attempt + 1 FROM due "
+        "WHERE project_id = $1 AND operation.operation_id = due.operation_id "
+        f"RETURNING {names(_OPERATION_COLUMNS).replace('operation_id', 'operation.operation_id', 1)}",
+        project_id,
+        now,
+        lease_until,
+        limit,
+    )
+    return [_operation(row) for row in rows]

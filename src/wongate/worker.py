@@ -1,0 +1,109 @@
+"""The worker: a few duties, each a loop of claim, run, sleep. Any number of workers may run; they share by claims."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from wongate.app import opened
+from wongate.domain.lifecycle import IllegalMove
+from wongate.domain.payment import Operation
+from wongate.flows import notice, reconcile
+from wongate.flows.deliver import Delivery
+from wongate.flows.platform import Platform
+from wongate.flows.settle import Door
+from wongate.settings import Settings
+from wongate.store import payments
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 0.05
+"""Seconds between looks when nothing was found: three cheap reads, 20 times a second."""
+
+TROUBLE_S = 1.0
+AT_ONCE = 64
+"""Operations that one worker carries at the same time."""
+
+
+async def work(settings: Settings, stop: asyncio.Event) -> None:
+    """Runs all duties until `stop` is set; sends that are under way are waited for."""
+    async with opened(settings) as platform:
+        await run_duties(platform, stop)
+
+
+async def run_duties(platform: Platform, stop: asyncio.Event) -> None:
+    door = Door(platform)
+    delivery = Delivery(platform)
+    waking = Waking(platform, door)
+    duties: dict[str, Callable[[], Awaitable[int]]] = {
+        "deliver": delivery.tick,
+        "reconcile": waking.tick,
+        "notices": lambda: notice.tick(platform, door),
+    }
+    await asyncio.gather(*(_repeat(name, duty, stop) for name, duty in duties.items()))
+    await waking.drain()
+    await delivery.drain()
+
+
+async def _repeat(name: str, duty: Callable[[], Awaitable[int]], stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        pause_s = IDLE_S
+        try:
+            if await duty():
+                pause_s = 0.002
+        except Exception:
+            log.warning("duty failed, trying again", exc_info=True, extra={"duty": name})
+            pause_s = TROUBLE_S
+        await _sleep(pause_s, stop)
+
+
+async def _sleep(seconds: float, stop: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+class Waking:
+    """Claims operations whose time has come, project by project, and carries them side by side."""
+
+    def __init__(self, platform: Platform, door: Door) -> None:
+        self._platform = platform
+        self._door = door
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def tick(self) -> int:
+        now = self._platform.clock.now()
+        async with self._platform.database.read() as tx:
+            projects = await payments.projects_to_wake(tx, now)
+        claimed = 0
+        for project_id in projects:
+            room = AT_ONCE - len(self._tasks)
+            if room > 0:
+                claimed += await self._claim(project_id, max(1, room // len(projects)))
+        return claimed
+
+    async def _claim(self, project_id: int, limit: int) -> int:
+        now = self._platform.clock.now()
+        operations = await self._platform.database.run(
+            lambda tx: payments.claim_to_wake(tx, project_id, now, now + reconcile.LEASE, limit)
+        )
+        for operation in operations:
+            task = asyncio.create_task(self._carry(operation))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return len(operations)
+
+    async def _carry(self, operation: Operation) -> None:
+        """A broken step leaves the lease to run out: the operation wakes again, the queue goes on (F23)."""
+        try:
+            project = await self._platform.project(operation.project_id)
+            if project is not None:
+                await reconcile.wake(self._platform, self._door, project, operation)
+        except IllegalMove:
+            log.info("operation moved on meanwhile", extra={"operation_id": operation.operation_id})
+        except Exception:
+            log.exception("operation step broke", extra={"operation_id": operation.operation_id})
+
+    async def drain(self) -> None:
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=60)
