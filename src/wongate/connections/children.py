@@ -22,7 +22,6 @@ _FIRST_DELAY_S = 0.2
 _LAST_DELAY_S = 5.0
 _STEADY_S = 10.0  # who has run for this long had started well: the next delay is the first one again
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last one: the terminal was closed
-_STOP_S = 10.0
 
 
 class NoAnswer(Exception):
@@ -85,8 +84,10 @@ class Supervisor:
     before `run` ends the block there and then.
     """
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Say, *, stop_timeout_s: float = 10.0) -> None:
+        """`stop_timeout_s`: what each of them gets to finish what it is doing, when all are stopped."""
         self._say = say
+        self._stop_timeout_s = stop_timeout_s
         self._watches: list[_Watch] = []
         self._interrupted = False
 
@@ -113,10 +114,10 @@ class Supervisor:
                 time.sleep(_POLL_S)
         self.stop()
 
-    def stop(self, timeout_s: float = _STOP_S) -> None:
-        """Stops everything, last started first; each gets `timeout_s` to finish what it is doing."""
+    def stop(self) -> None:
+        """Stops everything, last started first."""
         while self._watches:
-            self._watches.pop().kept.stop(timeout_s)
+            self._watches.pop().kept.stop(self._stop_timeout_s)
 
     def __enter__(self) -> Self:
         self._handlers = {number: signal.signal(number, self._interrupt) for number in _STOP_SIGNALS}

@@ -105,7 +105,7 @@ class Server:
         with _sole_server(place, say) as lock, closing(LogFile(place.data_dir / "server.log")) as log:
             runtime = choose_runtime(place.data_dir, log, lock)
             prepare_cluster(place, runtime, say)
-            _prepare_socket_dir(place.socket_dir, runtime)
+            _prepare_socket_dir(place, runtime)
             _remove_stale_files(place)
             self._process = _launch(place, runtime, self._settings)
             self.pid = _wait_until_ready(place, self._process, log, say)
@@ -118,6 +118,9 @@ class Server:
         """Ends all connections and shuts down; what has no time to be tidied up the next start recovers."""
         if self._process:
             _shut_down(self._process, timeout_s)
+        if self.socket_dir.parent != self._place.data_dir:
+            with suppress(OSError):
+                self.socket_dir.rmdir()
         self._owner_lock.close()
 
     def __enter__(self) -> Self:
@@ -205,19 +208,23 @@ def _socket_dir(data_dir: Path) -> Path:
         path = str(directory / _SOCKET_NAME)
         if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES_MAX and not {",", '"'} & set(path):
             return directory
-    return Path("/tmp", name)  # noqa: S108 - made private, and refused if it is somebody else's, below
+    return Path("/tmp", name)  # noqa: S108 - private, see _make_temporary
 
 
-def _prepare_socket_dir(socket_dir: Path, runtime: Runtime) -> None:
-    """In /tmp anybody may have made the directory before us, or a link to one that we must not give away."""
+def _prepare_socket_dir(place: Place, runtime: Runtime) -> None:
+    if place.socket_dir.parent != place.data_dir:
+        _make_temporary(place.socket_dir, runtime)
+    runtime.give(place.socket_dir)
+
+
+def _make_temporary(directory: Path, runtime: Runtime) -> None:
+    """Others may have made it before us, or a link in its place to something that we must not give away."""
     with suppress(FileExistsError):
-        socket_dir.mkdir(mode=0o700)
-    status = socket_dir.lstat()
-    ours = {os.geteuid(), runtime.owner[0] if runtime.owner else os.geteuid()}
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in ours:
-        raise EmbeddedError(f"{socket_dir} belongs to somebody else: remove it")
-    socket_dir.chmod(0o700)
-    runtime.give(socket_dir)
+        directory.mkdir(mode=0o700)
+    status = directory.lstat()
+    ours = (os.geteuid(), runtime.owner[0] if runtime.owner else os.geteuid())
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in ours or status.st_mode & 0o077:
+        raise EmbeddedError(f"{directory} was made by somebody else: remove it")
 
 
 def _remove_stale_files(place: Place) -> None:

@@ -46,7 +46,7 @@ def spawn(
         [*tether, "kernel" if lifeline is None else str(lifeline), *argv],
         stdin=stdin,
         stdout=output,
-        stderr=output,
+        stderr=None if output is None else subprocess.STDOUT,
         env=env,
         cwd=cwd,
         pass_fds=[*pass_fds, *([] if lifeline is None else [lifeline])],

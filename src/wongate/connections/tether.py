@@ -75,6 +75,8 @@ def become(program: list[str]) -> None:
 
 def watch(lifeline: int, death_signal: int, program: list[str]) -> int:
     """Stays between PARENT and the program where the kernel has no death signal; answers the exit code."""
+    passed_on = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    signal.pthread_sigmask(signal.SIG_SETMASK, passed_on)  # until there is a child to pass them on to
     child = os.fork()
     if child == 0:
         try:
@@ -90,8 +92,9 @@ def watch(lifeline: int, death_signal: int, program: list[str]) -> int:
         os.read(lifeline, 1)  # nobody ever writes: this returns when the last writer is gone
         os.kill(child, death_signal)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    for number in passed_on:
         signal.signal(number, pass_on)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     threading.Thread(target=wait_for_parent_to_die, daemon=True).start()
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)

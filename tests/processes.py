@@ -1,0 +1,42 @@
+"""Real processes for tests: scripts that play a parent, and ways to see who is still there."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+_HANG_GUARD_S = 30
+
+
+def run_script(text: str, *arguments: object, command: Sequence[str] = (sys.executable,), **options: Any):
+    """Starts Python on `text`; what the script prints is read line by line from `.stdout`."""
+    return subprocess.Popen(
+        [*command, "-c", text, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """Waits until the condition holds and answers its value; the limit only ends a test that hangs."""
+    deadline = time.monotonic() + _HANG_GUARD_S
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError("this has not come about")
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process does anything still: a zombie that nobody has buried does not."""
+    try:
+        os.kill(pid, 0)
+        return sys.platform != "linux" or ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False
