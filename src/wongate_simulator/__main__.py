@@ -2,25 +2,20 @@
 
 import argparse
 import asyncio
-import contextlib
-import ipaddress
 import json
-import logging
 import os
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
 from wongate_simulator.app import create_app
-from wongate_simulator.connections import CuttableProtocol
 from wongate_simulator.logs import log_to_stderr
+from wongate_simulator.mistakes import Mistake
 from wongate_simulator.parent import die_with_parent
+from wongate_simulator.serving import address, is_loopback, listen, serve
 
 EXAMPLES = """examples:
   wongate-simulator --port 8081 --data ./simulator
@@ -30,32 +25,34 @@ EXAMPLES = """examples:
       --page-url http://127.0.0.1:8080/payment --project-id 1   also serves the demo shop
 
 Then open http://127.0.0.1:8081/ ; GET /control documents the control API."""
-log = logging.getLogger("wongate_simulator")
 
 
 def main() -> None:
     options = _parser().parse_args()
     if not (options.unsafe_expose or is_loopback(options.host)):
         _give_up(
-            f"{options.host} can be reached by other machines; the simulator has no login. Add --unsafe-expose if you mean it"
+            f"other machines can reach {options.host} and nobody needs to log in; add --unsafe-expose if you mean it"
         )
     if options.die_with_parent is not None:
         die_with_parent(options.die_with_parent or None)
     log_to_stderr()
     try:
-        app = create_app(
-            options.data,
-            clock_file=options.clock_file,
-            merchants=_read_merchants(options.merchants),
-            exposed=options.unsafe_expose,
-        )
-        servers = [_server(app, options.host, options.port)]
-        if options.shop_port is not None:
-            servers.append(_server(_shop(options), options.host, options.shop_port))
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(servers))
-    except (ValueError, OSError) as mistake:
+        _run(options)
+    except (Mistake, OSError) as mistake:
         _give_up(str(mistake))
+
+
+def _run(options: argparse.Namespace) -> None:
+    merchants = _read_merchants(options.merchants)
+    ports = [options.port] if options.shop_port is None else [options.port, options.shop_port]
+    # The ports come first: whoever finds them taken leaves the books alone.
+    listeners = [listen(options.host, port) for port in ports]
+    app = create_app(
+        options.data, clock_file=options.clock_file, merchants=merchants, exposed=options.unsafe_expose
+    )
+    apps: list[ASGIApp] = [app] if options.shop_port is None else [app, _shop(options)]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(list(zip(apps, listeners, strict=True))))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -114,9 +111,9 @@ def _read_merchants(path: Path | None) -> list[dict[str, Any]]:
     try:
         merchants = json.loads(path.read_text("utf-8"))
     except ValueError as mistake:
-        raise ValueError(f"{path} is not JSON: {mistake}") from mistake
+        raise Mistake(f"{path} is not JSON: {mistake}") from mistake
     if not isinstance(merchants, list) or not all(isinstance(merchant, dict) for merchant in merchants):
-        raise ValueError(f"{path} must hold a JSON list of objects with mid and key")
+        raise Mistake(f"{path} must hold a JSON list of objects with mid and key")
     return merchants
 
 
@@ -126,15 +123,15 @@ def _shop(options: argparse.Namespace) -> ASGIApp:
 
     secret = os.environ.get("WONGATE_SHOP_SECRET", "")
     if not secret:
-        raise ValueError(
+        raise Mistake(
             "the demo shop needs its project's secret in the environment variable WONGATE_SHOP_SECRET"
         )
     app: ASGIApp = create_shop(
         ShopSettings(
             gate_url=options.gate_url,
             page_url=options.page_url,
-            own_url=f"http://{_netloc(options.host, options.shop_port)}",
-            simulator_url=f"http://{_netloc(options.host, options.port)}",
+            own_url=address(options.host, options.shop_port),
+            simulator_url=address(options.host, options.port),
             project_id=options.project_id,
             secret=secret,
             data_dir=options.data,
@@ -143,72 +140,9 @@ def _shop(options: argparse.Namespace) -> ASGIApp:
     return app
 
 
-def _netloc(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        http=CuttableProtocol,
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=2,  # hanging faults must not hold up the end
-        backlog=2048,
-    )
-    return QuietServer(config)
-
-
-class QuietServer(uvicorn.Server):
-    """Leaves the signals to us: two servers share one process and end together."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def _serve(servers: list[uvicorn.Server]) -> None:
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        for server in servers:
-            server.should_exit = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    async with asyncio.TaskGroup() as group:
-        for server in servers:
-            group.create_task(_serve_one(server, stop))
-
-
-async def _serve_one(server: uvicorn.Server, stop_all: Any) -> None:
-    task = asyncio.create_task(server.serve())
-    while not (server.started or task.done()):
-        await asyncio.sleep(0.01)
-    log.info("listening on http://%s", _netloc(server.config.host, server.config.port))
-    try:
-        await task
-    finally:
-        stop_all()
-
-
 def _give_up(reason: str) -> NoReturn:
     print(f"wongate-simulator: {reason}", file=sys.stderr)
     raise SystemExit(2)
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 if __name__ == "__main__":

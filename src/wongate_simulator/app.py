@@ -9,12 +9,16 @@ from typing import Any
 import aiohttp
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
-from wongate_simulator import control, webapi
+from wongate_simulator import cancellation, control, pages, webapi, window_pages
 from wongate_simulator.control import in_json
+from wongate_simulator.rendering import STATIC
+from wongate_simulator.security import Guard
 from wongate_simulator.simulator import Simulator
 
 
@@ -25,11 +29,16 @@ def create_app(
     merchants: Iterable[dict[str, Any]] = (),
     exposed: bool = False,
 ) -> Starlette:
-    """The simulator with its books in `data_dir`. Raises ValueError for a bad merchant setting.
+    """The simulator with its books in `data_dir`. Raises Mistake for a bad merchant setting.
 
     `exposed` answers to any host name; otherwise only to the names of this machine, against DNS rebinding.
     """
-    app = Starlette(routes=ROUTES, lifespan=_serving, exception_handlers={HTTPException: _plain_error})
+    app = Starlette(
+        routes=ROUTES,
+        middleware=[Middleware(Guard, exposed=exposed)],
+        lifespan=_serving,
+        exception_handlers={HTTPException: _plain_error},
+    )
     app.state.simulator = Simulator.build(data_dir, clock_file, merchants)
     return app
 
@@ -41,11 +50,14 @@ async def _serving(app: Starlette) -> AsyncIterator[None]:
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30), cookie_jar=aiohttp.DummyCookieJar()
     ) as sim.http:
-        sender = asyncio.create_task(sim.notices.run(sim.http))
+        watchers = [
+            asyncio.create_task(sim.notices.run(sim.http)),
+            asyncio.create_task(cancellation.watch(sim)),
+        ]
         yield
-        sender.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sender
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
     sim.books.close()
 
 
@@ -78,5 +90,16 @@ ROUTES = [
     Route("/control/merchants", in_json(control.get_merchants), methods=["GET"]),
     Route("/control/merchants", in_json(control.set_merchant), methods=["POST"]),
     Route("/control/reset", in_json(control.reset), methods=["POST"]),
+    Route("/v3/v3Payment.jsp", window_pages.open_page, methods=["POST"]),
+    Route("/v3/v3Payment.jsp", window_pages.opened_by_link, methods=["GET"]),
+    Route("/window/{token}", window_pages.show_window, methods=["GET"]),
+    Route("/window/{token}", window_pages.act, methods=["POST"]),
+    Route("/", pages.home, methods=["GET"]),
+    Route("/exchanges", pages.exchanges, methods=["GET"]),
+    Route("/admin", pages.transactions, methods=["GET"]),
+    Route("/admin/{token}", pages.transaction, methods=["GET"]),
+    Route("/admin/{token}", pages.cancel_by_hand, methods=["POST"]),
+    Route("/control", pages.control_manual, methods=["GET"]),
+    Mount("/static", StaticFiles(directory=STATIC)),
     Route("/healthz", healthz, methods=["GET"]),
 ]

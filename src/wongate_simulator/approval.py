@@ -15,11 +15,52 @@ from wongate_simulator.simulator import Simulator
 REQUIRED = ("TID", "AuthToken", "MID", "Amt", "EdiDate", "SignData")
 # The captured answer's keys in its order; every one is present in every answer, unused ones as "".
 KEYS = (
-    "ResultCode ResultMsg Amt MID Moid BuyerEmail BuyerTel BuyerName GoodsName TID AuthCode AuthDate PayMethod CartData"
-    " Signature MallReserved CardCode CardName CardNo CardQuota CardInterest AcquCardCode AcquCardName CardCl CcPartCl"
-    " CouponAmt CouponMinAmt PointAppAmt ClickpayCl MultiCl MultiCardAcquAmt MultiPointAmt MultiCouponAmt RcptType"
-    " RcptTID RcptAuthCode CardType"
-).split()
+    *(
+        "ResultCode",
+        "ResultMsg",
+        "Amt",
+        "MID",
+        "Moid",
+        "BuyerEmail",
+        "BuyerTel",
+        "BuyerName",
+        "GoodsName",
+        "TID",
+        "AuthCode",
+    ),
+    *(
+        "AuthDate",
+        "PayMethod",
+        "CartData",
+        "Signature",
+        "MallReserved",
+        "CardCode",
+        "CardName",
+        "CardNo",
+        "CardQuota",
+    ),
+    *(
+        "CardInterest",
+        "AcquCardCode",
+        "AcquCardName",
+        "CardCl",
+        "CcPartCl",
+        "CouponAmt",
+        "CouponMinAmt",
+        "PointAppAmt",
+    ),
+    *(
+        "ClickpayCl",
+        "MultiCl",
+        "MultiCardAcquAmt",
+        "MultiPointAmt",
+        "MultiCouponAmt",
+        "RcptType",
+        "RcptTID",
+        "RcptAuthCode",
+    ),
+    "CardType",
+)
 
 
 def approve(sim: Simulator, call: Call) -> dict[str, str]:
@@ -34,6 +75,13 @@ def approve(sim: Simulator, call: Call) -> dict[str, str]:
         merchant, approved, "0", sim.faults, lambda: notice_fields(approved, now, payment.amount, "0", "")
     )
     return answer(call, merchant, SUCCESS, text_of(SUCCESS), signed=True)
+
+
+def refusal(sim: Simulator, call: Call, refused: Refused) -> dict[str, str]:
+    merchant = sim.merchants.get(call.get("MID"))
+    return answer(
+        call, merchant, refused.code, refused.text, signed=bool(merchant and merchant.sign_failures)
+    )
 
 
 def _approvable(sim: Simulator, call: Call, merchant: Merchant) -> Payment:
@@ -75,5 +123,5 @@ def answer(call: Call, merchant: Merchant | None, code: str, text: str, signed: 
         known["AuthCode"] = payment.auth_code
         known["AuthDate"] = stamp(payment.approved_at or 0)
         if call.fault and call.fault.kind == "unpadded":
-            known |= {name: "0" for name in ("CouponAmt", "CouponMinAmt", "PointAppAmt")}
+            known |= dict.fromkeys(("CouponAmt", "CouponMinAmt", "PointAppAmt"), "0")
     return sign_answer({name: known.get(name, "") for name in KEYS}, "d", merchant, signed)

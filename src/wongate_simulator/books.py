@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS payment (
     net_cancels INTEGER NOT NULL,
     cancelled INTEGER NOT NULL CHECK (cancelled BETWEEN 0 AND amount),
     request TEXT NOT NULL,
-    UNIQUE (mid, moid)
+    UNIQUE (moid, mid)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS cancellation (
     id INTEGER PRIMARY KEY,
@@ -213,20 +213,21 @@ class Books:
         return Payment(cursor.lastrowid or 0, *columns, *blank, request)
 
     def by_token(self, auth_token: str) -> Payment | None:
-        return self._one(f"SELECT {_PAYMENT} FROM payment WHERE auth_token = ?", auth_token)
+        return self._one("SELECT * FROM payment WHERE auth_token = ?", auth_token)
 
     def by_tid(self, tid: str) -> Payment | None:
-        return self._one(f"SELECT {_PAYMENT} FROM payment WHERE tid = ?", tid)
+        return self._one("SELECT * FROM payment WHERE tid = ?", tid)
 
     def by_moid(self, mid: str, moid: str) -> Payment | None:
-        return self._one(f"SELECT {_PAYMENT} FROM payment WHERE mid = ? AND moid = ?", mid, moid)
+        return self._one("SELECT * FROM payment WHERE mid = ? AND moid = ?", mid, moid)
 
     def latest(self, search: str, limit: int) -> list[Payment]:
         """Newest first; `search` is an exact Moid or TID, or empty for all."""
-        where = "WHERE moid = ?1 OR tid = ?1" if search else "WHERE ?1 = ''"
-        rows = self.db.execute(
-            f"SELECT {_PAYMENT} FROM payment {where} ORDER BY id DESC LIMIT ?2", (search, limit)
-        )
+        if search:
+            found = "SELECT * FROM payment WHERE moid = ?1 OR tid = ?1 ORDER BY id DESC LIMIT ?2"
+            rows = self.db.execute(found, (search, limit))
+        else:
+            rows = self.db.execute("SELECT * FROM payment ORDER BY id DESC LIMIT ?", (limit,))
         return [Payment(*row) for row in rows]
 
     def refuse(self, payment: Payment, end_code: str) -> bool:
@@ -275,7 +276,7 @@ class Books:
 
     def cancel(self, payment: Payment, cancellation: Cancellation) -> None:
         """Books a done or pending cancellation; money moves only with a done one."""
-        columns = tuple(getattr(cancellation, name) for name in _CANCELLATION.split(", "))[1:]
+        columns = astuple(cancellation)[1:]
         with self.together():
             self.db.execute(_INSERT_CANCELLATION, columns)
             if cancellation.state == DONE:
@@ -291,7 +292,7 @@ class Books:
     def settle_due(self, moment: float) -> list[tuple[Payment, Cancellation]]:
         """Ends the cancels in progress (2002) whose time has come; answers with those that went through."""
         rows = self.db.execute(
-            f"SELECT {_CANCELLATION} FROM cancellation WHERE state = 'pending' AND settles_at <= ?", (moment,)
+            "SELECT * FROM cancellation WHERE state = 'pending' AND settles_at <= ?", (moment,)
         ).fetchall()
         done: list[tuple[Payment, Cancellation]] = []
         for cancellation in (Cancellation(*row) for row in rows):
@@ -303,18 +304,14 @@ class Books:
                 if cancellation.settles_to == DONE:
                     self._move(cancellation.payment_id, cancellation.amount, cancellation.kind == "net")
             if cancellation.settles_to == DONE:
-                payment = self._one(f"SELECT {_PAYMENT} FROM payment WHERE id = ?", cancellation.payment_id)
-                done.append((payment, cancellation))  # type: ignore[arg-type]
+                row = self.db.execute(
+                    "SELECT * FROM payment WHERE id = ?", (cancellation.payment_id,)
+                ).fetchone()
+                done.append((Payment(*row), cancellation))
         return done
 
-    def next_settlement(self) -> float | None:
-        row = self.db.execute("SELECT min(settles_at) FROM cancellation WHERE state = 'pending'").fetchone()
-        return None if row[0] is None else float(row[0])
-
     def cancellations(self, payment: Payment) -> list[Cancellation]:
-        rows = self.db.execute(
-            f"SELECT {_CANCELLATION} FROM cancellation WHERE payment_id = ? ORDER BY id", (payment.id,)
-        )
+        rows = self.db.execute("SELECT * FROM cancellation WHERE payment_id = ? ORDER BY id", (payment.id,))
         return [Cancellation(*row) for row in rows]
 
     def knows_cancel_tid(self, tid: str) -> bool:
@@ -334,13 +331,9 @@ class Books:
 
     def due_notices(self, moment: float, limit: int) -> list[Notice]:
         rows = self.db.execute(
-            f"SELECT {_NOTICE} FROM notice WHERE next_at <= ? ORDER BY next_at LIMIT ?", (moment, limit)
+            "SELECT * FROM notice WHERE next_at <= ? ORDER BY next_at LIMIT ?", (moment, limit)
         )
         return [Notice(*row) for row in rows]
-
-    def next_notice(self) -> float | None:
-        row = self.db.execute("SELECT min(next_at) FROM notice WHERE next_at IS NOT NULL").fetchone()
-        return None if row[0] is None else float(row[0])
 
     def note_try(self, notice: Notice, answer: str, next_at: float | None) -> None:
         self.db.execute(
@@ -348,8 +341,12 @@ class Books:
             (answer, next_at, notice.id),
         )
 
+    def notices_of(self, payment: Payment) -> list[Notice]:
+        rows = self.db.execute("SELECT * FROM notice WHERE tid = ? ORDER BY id", (payment.tid,))
+        return [Notice(*row) for row in rows]
+
     def notices(self, limit: int) -> list[Notice]:
-        rows = self.db.execute(f"SELECT {_NOTICE} FROM notice ORDER BY id DESC LIMIT ?", (limit,))
+        rows = self.db.execute("SELECT * FROM notice ORDER BY id DESC LIMIT ?", (limit,))
         return [Notice(*row) for row in rows]
 
     # the whole
@@ -357,8 +354,9 @@ class Books:
     def forget(self) -> None:
         """Everything but the merchants."""
         with self.together():
-            for table in ("notice", "cancellation", "payment"):
-                self.db.execute(f"DELETE FROM {table}")
+            self.db.execute("DELETE FROM notice")
+            self.db.execute("DELETE FROM cancellation")
+            self.db.execute("DELETE FROM payment")
 
     def counts(self) -> dict[str, int]:
         return dict(self.db.execute("SELECT state, count(*) FROM payment GROUP BY state").fetchall())
@@ -368,8 +366,7 @@ class Books:
         reader = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         try:
             reader.create_function("iso", 1, iso, deterministic=True)
-            where = "" if moid is None else "WHERE moid = ?"
-            rows = reader.execute(_STATEMENT.format(where=where), () if moid is None else (moid,))
+            rows = reader.execute(_ENTRIES) if moid is None else reader.execute(_ENTRIES_OF_MOID, (moid,))
             yield '{"books": ['
             separator = "\n"
             while batch := rows.fetchmany(1000):
@@ -387,16 +384,10 @@ class Books:
         return self.db.execute(statement, values).rowcount == 1
 
 
-_PAYMENT = ", ".join(field.name for field in fields(Payment))
-_CANCELLATION = ", ".join(field.name for field in fields(Cancellation))
-_NOTICE = ", ".join(field.name for field in fields(Notice))
-_INSERT_PAYMENT = f"INSERT INTO payment ({_PAYMENT.removeprefix('id, ')}) VALUES ({', '.join('?' * (len(fields(Payment)) - 1))})"
-_INSERT_CANCELLATION = (
-    f"INSERT INTO cancellation ({_CANCELLATION.removeprefix('id, ')})"
-    f" VALUES ({', '.join('?' * (len(fields(Cancellation)) - 1))})"
-)
+_INSERT_PAYMENT = "INSERT INTO payment VALUES (NULL, ?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_CANCELLATION = "INSERT INTO cancellation VALUES (NULL, ?,?,?,?,?,?,?,?,?,?,?,?)"
 # SQLite writes the JSON itself: 100,000 payments in about half a second, most of it outside the interpreter lock.
-_STATEMENT = """
+_ENTRY = """
 SELECT json_object(
     'mid', mid, 'moid', moid, 'amount', amount, 'tid', tid, 'state', state, 'end_code', end_code, 'funding', funding,
     'approvals', approvals, 'net_cancels', net_cancels, 'cancelled', cancelled,
@@ -407,5 +398,7 @@ SELECT json_object(
             'CancelMOID', cancel_moid, 'tid', c.tid, 'amount', c.amount, 'remain', c.remain, 'CancelNum', number,
             'kind', kind, 'state', c.state, 'cancelled_at', iso(cancelled_at)))
         FROM cancellation c WHERE c.payment_id = payment.id) END)
-FROM payment {where} ORDER BY id
+FROM payment
 """
+_ENTRIES = _ENTRY + "ORDER BY id"
+_ENTRIES_OF_MOID = _ENTRY + "WHERE moid = ? ORDER BY id"

@@ -1,5 +1,6 @@
 """Cancel, partial cancel and net cancel (nicepay 4 and 5), asked for by the merchant or by hand on the admin page."""
 
+import asyncio
 import secrets
 
 from wongate_simulator.books import APPROVED, AUTHENTICATED, CANCELLED, DONE, PENDING, Cancellation, Payment
@@ -10,7 +11,7 @@ from wongate_simulator.codes import Refused, text_of
 from wongate_simulator.fundings import PADDED_ZERO, PAYCO, cancelled_parts
 from wongate_simulator.hashing import Hint
 from wongate_simulator.merchants import Merchant
-from wongate_simulator.notices import notice_fields, state_of_cancel
+from wongate_simulator.notices import GLANCE_S, notice_fields, state_of_cancel
 from wongate_simulator.simulator import MEDIA_PARTIAL_CANCEL, Simulator
 
 NET_REQUIRED = ("TID", "AuthToken", "MID", "Amt", "EdiDate", "SignData")
@@ -53,6 +54,10 @@ def cancel(sim: Simulator, call: Call) -> dict[str, str]:
         return _book(sim, call, merchant, payment, amount, FULL)
     _check_partial(payment, amount, merchant)
     return _book(sim, call, merchant, payment, amount, PARTIAL)
+
+
+def refusal(sim: Simulator, call: Call, refused: Refused) -> dict[str, str]:
+    return answer(call, sim.merchants.get(call.get("MID")), refused.code, refused.text)
 
 
 def _checked_cancel(sim: Simulator, call: Call) -> Merchant:
@@ -179,6 +184,13 @@ def settle_in_progress(sim: Simulator) -> None:
     """Ends the cancels that were answered with 2002 and whose time has come."""
     for payment, cancellation in sim.books.settle_due(sim.clock.now()):
         announce(sim, sim.merchants[payment.mid], payment, cancellation)
+
+
+async def watch(sim: Simulator) -> None:
+    """Settles cancels in progress as the clock, which others may move, comes to their time. Until cancelled."""
+    while True:
+        settle_in_progress(sim)
+        await asyncio.sleep(GLANCE_S)
 
 
 def answer(

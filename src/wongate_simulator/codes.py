@@ -73,8 +73,8 @@ def text_of(code: str) -> str:
 class Refused(Exception):
     """NICEPAY says no: a result code and its Korean text. Nothing has been changed."""
 
-    def __init__(self, code: str, detail: str = "") -> None:
-        """`detail` names the field or figure at fault and is added to the text in brackets."""
+    def __init__(self, code: str, detail: str = "", *, text: str = "") -> None:
+        """`detail` names the field or figure at fault and is added to the code's text in brackets."""
         super().__init__(code)
         self.code = code
-        self.text = f"{text_of(code)} ({detail})" if detail else text_of(code)
+        self.text = text or (f"{text_of(code)} ({detail})" if detail else text_of(code))

@@ -39,6 +39,11 @@ class Dropped(Response):
             pass
 
 
+def own_url(request: Request) -> str:
+    """This program's address as the caller sees it; the host name was checked by the guard."""
+    return str(request.base_url).rstrip("/")
+
+
 async def read_body(request: Request) -> bytes:
     """At most 256 KB; more is answered with 413 before it is read."""
     pieces: list[bytes] = []

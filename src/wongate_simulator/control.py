@@ -4,10 +4,10 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -16,11 +16,14 @@ from wongate_simulator import cancellation
 from wongate_simulator.books import Payment
 from wongate_simulator.clock import KST, iso
 from wongate_simulator.codes import Refused
-from wongate_simulator.connections import read_body
-from wongate_simulator.forms import write_form
+from wongate_simulator.connections import own_url, read_body
+from wongate_simulator.delivery import Returned, deliver
+from wongate_simulator.faults import OPENING, WINDOW
+from wongate_simulator.mistakes import Mistake
 from wongate_simulator.outcomes import Outcome, read_outcome
 from wongate_simulator.simulator import Simulator, simulator_of
-from wongate_simulator.window import Delivery, choose, open_window
+from wongate_simulator.striking import strike
+from wongate_simulator.window import Delivery, choose, note_fault, open_window
 
 Handler = Callable[[Request], Awaitable[Response]]
 RETURN_LIMIT_S = (
@@ -31,12 +34,12 @@ WINDOW_PATH = "/v3/v3Payment.jsp"
 
 
 def in_json(handler: Handler) -> Handler:
-    """Turns a ValueError's sentence into {"error": ...} with status 400."""
+    """Turns a Mistake into {"error": ...} with status 400."""
 
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
-        except ValueError as mistake:
+        except Mistake as mistake:
             return JSONResponse({"error": str(mistake)}, 400)
 
     return answer
@@ -46,9 +49,9 @@ async def _object(request: Request) -> dict[str, Any]:
     try:
         wanted = json.loads(await read_body(request) or b"{}")
     except ValueError as mistake:
-        raise ValueError(f"the body must be JSON: {mistake}") from mistake
+        raise Mistake(f"the body must be JSON: {mistake}") from mistake
     if not isinstance(wanted, dict):
-        raise ValueError("the body must be a JSON object")
+        raise Mistake("the body must be a JSON object")
     return wanted
 
 
@@ -64,7 +67,7 @@ async def set_clock(request: Request) -> Response:
     sim = simulator_of(request)
     wanted = await _object(request)
     if len(wanted) != 1:
-        raise ValueError("give exactly one of advance_s, reset, now")
+        raise Mistake("give exactly one of advance_s, reset, now")
     match wanted:
         case {"advance_s": int() | float() as seconds} if not isinstance(seconds, bool):
             sim.clock.advance(seconds)
@@ -74,9 +77,7 @@ async def set_clock(request: Request) -> Response:
             moment = datetime.fromisoformat(text)
             sim.clock.set_to((moment if moment.tzinfo else moment.replace(tzinfo=KST)).timestamp())
         case _:
-            raise ValueError(
-                "give advance_s as a number of seconds, reset as true, or now as an ISO 8601 time"
-            )
+            raise Mistake("give advance_s as a number of seconds, reset as true, or now as an ISO 8601 time")
     cancellation.settle_in_progress(sim)
     sim.notices.wake()
     return JSONResponse(_clock(sim))
@@ -144,7 +145,7 @@ async def get_exchanges(request: Request) -> Response:
     asked = request.query_params
     limit = max(1, min(int(asked.get("limit", "100")), 2000))
     chosen = simulator_of(request).exchanges.latest(
-        limit, asked.get("moid", ""), asked.get("tid", ""), asked.get("kind", "")
+        limit, moid=asked.get("moid", ""), tid=asked.get("tid", ""), kind=asked.get("kind", "")
     )
     return JSONResponse({"exchanges": [exchange.public() for exchange in chosen]})
 
@@ -184,79 +185,62 @@ async def pay(request: Request) -> Response:
     """Opens the window with the form, chooses, and delivers the result as the payer's browser would."""
     sim = simulator_of(request)
     wanted = await _object(request)
-    fields, base_url = _redirect_data(wanted, str(request.base_url).rstrip("/"))
+    fields, base_url = _redirect_data(wanted, own_url(request))
     chosen = read_outcome(wanted["outcome"]) if "outcome" in wanted else None
+    fault = sim.faults.take(WINDOW, OPENING, fields.get("Moid", ""))
+    if fault:
+        note_fault(sim, fields, fault)
+
+    async def act() -> Response:
+        return await _play(sim, fields, base_url, chosen, wanted.get("deliver", True))
+
+    return await strike(fault, act, _refused)
+
+
+def _refused(refusal: Refused) -> Response:
+    return JSONResponse({"code": refusal.code, "text": refusal.text}, 422)
+
+
+async def _play(
+    sim: Simulator, fields: dict[str, str], base_url: str, chosen: Outcome | None, delivering: bool
+) -> Response:
     try:
         payment = open_window(sim, fields, base_url)
     except Refused as refusal:
-        return JSONResponse({"code": refusal.code, "text": refusal.text}, 422)
+        return _refused(refusal)
     outcome = chosen or sim.outcomes.take(payment.moid, payment.amount) or Outcome("card")
     deliveries = choose(sim, payment, outcome)
-    answers: list[dict[str, Any] | None] = [None]
-    if wanted.get("deliver", True) and deliveries:
-        answers = [await _deliver(sim, delivery, base_url) for delivery in deliveries]
-    return JSONResponse(_played(sim, payment, deliveries, answers), 502 if _undelivered(answers) else 200)
+    returned = [await deliver(sim, delivery, base_url) for delivery in deliveries] if delivering else []
+    unreached = any(answer.status is None for answer in returned)
+    return JSONResponse(_played(sim, payment, deliveries, returned), 502 if unreached else 200)
 
 
 def _redirect_data(wanted: dict[str, Any], own_url: str) -> tuple[dict[str, str], str]:
     data = wanted.get("redirect_data")
     body = data.get("body") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(body, dict):
-        raise ValueError(
+        raise Mistake(
             'redirect_data must be {"method": "POST", "url": ..., "body": {...}} as the callback gave it'
         )
     if str(data.get("method", "POST")).upper() != "POST":
-        raise ValueError("redirect_data.method must be POST")
+        raise Mistake("redirect_data.method must be POST")
     if wrong := [name for name, value in body.items() if not isinstance(value, str)]:
-        raise ValueError(f"redirect_data.body must hold strings only; not so: {', '.join(wrong)}")
+        raise Mistake(f"redirect_data.body must hold strings only; not so: {', '.join(wrong)}")
     if not isinstance(wanted.get("deliver", True), bool):
-        raise ValueError("deliver must be true or false")
+        raise Mistake("deliver must be true or false")
     # The window lives where the merchant sends the payer, which may be another name of this machine.
     address = urlsplit(str(data.get("url", "")))
     return body, f"{address.scheme}://{address.netloc}" if address.path == WINDOW_PATH else own_url
 
 
 def _played(
-    sim: Simulator, payment: Payment, deliveries: list[Delivery], answers: list[dict[str, Any] | None]
+    sim: Simulator, payment: Payment, deliveries: list[Delivery], returned: list[Returned]
 ) -> dict[str, Any]:
     now = sim.books.by_token(payment.auth_token) or payment
-    played: dict[str, Any] = {
-        "window": {
-            "mid": now.mid,
-            "moid": now.moid,
-            "amount": now.amount,
-            "state": now.state,
-            "tid": now.tid,
-        },
-        "result": deliveries[0].public() if deliveries else None,
-        "return": answers[0],
-    }
-    if len(deliveries) > 1:
-        played["repeated"] = [
-            {"result": delivery.public(), "return": answer}
-            for delivery, answer in zip(deliveries[1:], answers[1:] or [None] * len(deliveries), strict=False)
-        ]
-    return played
-
-
-async def _deliver(sim: Simulator, delivery: Delivery, base_url: str) -> dict[str, Any]:
-    if sim.http is None:
-        raise RuntimeError("the simulator is not serving")
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": base_url}
-    try:
-        async with sim.http.post(
-            delivery.url,
-            data=write_form(delivery.fields, delivery.charset),
-            headers=headers,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=RETURN_LIMIT_S),
-        ) as answer:
-            body = await answer.content.read(SHOWN_BODY * 4)
-            text = body.decode("utf-8", "replace")[:SHOWN_BODY]
-            return {"status": answer.status, "location": answer.headers.get("Location"), "body": text}
-    except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
-        return {"status": None, "location": None, "body": "", "error": f"{type(trouble).__name__}: {trouble}"}
-
-
-def _undelivered(answers: list[dict[str, Any] | None]) -> bool:
-    return any(answer is not None and answer["status"] is None for answer in answers)
+    steps = [
+        {"result": delivery.public(), "return": answer.public() if answer else None}
+        for delivery, answer in zip_longest(deliveries, returned)
+    ]
+    window = {"mid": now.mid, "moid": now.moid, "amount": now.amount, "state": now.state, "tid": now.tid}
+    first = steps[0] if steps else {"result": None, "return": None}
+    return {"window": window, **first, **({"repeated": steps[1:]} if steps[1:] else {})}

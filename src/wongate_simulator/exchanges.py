@@ -66,13 +66,16 @@ class ExchangeLog:
         exchange.number = self._count
         self._ring.append(exchange)
 
-    def latest(self, limit: int, moid: str = "", tid: str = "", kind: str = "") -> list[Exchange]:
-        """Newest first."""
+    def latest(
+        self, limit: int, *, moid: str = "", tid: str = "", kind: str = "", search: str = ""
+    ) -> list[Exchange]:
+        """Newest first; `search` is a Moid or a TID."""
         chosen: list[Exchange] = []
         for exchange in reversed(self._ring):
             if len(chosen) == limit:
                 break
-            if moid in ("", exchange.moid) and tid in ("", exchange.tid) and kind in ("", exchange.kind):
+            fits = moid in ("", exchange.moid) and tid in ("", exchange.tid) and kind in ("", exchange.kind)
+            if fits and search in ("", exchange.moid, exchange.tid):
                 chosen.append(exchange)
         return chosen
 

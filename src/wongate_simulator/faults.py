@@ -1,8 +1,11 @@
 """Fault switches: what shall go wrong, at which kind of request, how often, and for whom."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+
+from wongate_simulator.mistakes import Mistake
 
 WINDOW, APPROVE, NETCANCEL, CANCEL, INQUIRY, NOTICE = (
     "window",
@@ -39,12 +42,7 @@ RESULT = {
 }
 KINDS = {**OPENING, **RESULT}
 
-GARBAGE = {
-    "html": b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>",
-    "half": b'{"ResultCode":"3001","ResultMsg":"\xc4\xab\xb5',
-    "empty": b"",
-    "bytes": bytes(range(128, 256)),
-}
+GARBAGE_STYLES = ("html", "half", "empty", "bytes")
 
 
 @dataclass(slots=True)
@@ -89,7 +87,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "late": ("after_s",),
 }
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "style": tuple(GARBAGE),
+    "style": GARBAGE_STYLES,
     "settles": ("done", "failed"),
     "first": ("success", "failure"),
 }
@@ -103,12 +101,12 @@ class Faults:
         self._ids = count(1)
 
     def arm(self, wanted: dict[str, Any]) -> Fault:
-        """Raises ValueError with a sentence that says what is wrong."""
+        """Raises Mistake with a sentence that says what is wrong."""
         fault = _read(next(self._ids), wanted)
         self.armed.append(fault)
         return fault
 
-    def take(self, on: str, among: dict[str, tuple[str, ...]], moid: str = "", tid: str = "") -> Fault | None:
+    def take(self, on: str, among: Container[str], moid: str = "", tid: str = "") -> Fault | None:
         """The first armed switch of these kinds that fits the request; a counted one is used up by it."""
         for fault in self.armed:
             if fault.on == on and fault.kind in among and fault.moid in ("", moid) and fault.tid in ("", tid):
@@ -136,17 +134,17 @@ class Faults:
 def _read(fault_id: int, wanted: dict[str, Any]) -> Fault:
     kind, on = wanted.get("kind"), wanted.get("on")
     if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}")
+        raise Mistake(f"kind must be one of {', '.join(KINDS)}")
     if on not in KINDS[kind]:
-        raise ValueError(f"on must be one of {', '.join(KINDS[kind])} for {kind}")
+        raise Mistake(f"on must be one of {', '.join(KINDS[kind])} for {kind}")
     known = {"kind", "on", "times", "moid", "tid", *OPTIONS.get(kind, ())}
     if unknown := sorted(set(wanted) - known):
-        raise ValueError(f"{kind} does not know {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
+        raise Mistake(f"{kind} does not know {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
     fault = Fault(fault_id, on, kind, times=_times(wanted.get("times", 1)))
     for name in known & set(wanted) - {"kind", "on", "times"}:
         setattr(fault, name, _option(name, wanted[name], getattr(fault, name)))
     if kind == "code" and not fault.code:
-        raise ValueError("code needs a result code, for example 3095")
+        raise Mistake("code needs a result code, for example 3095")
     return fault
 
 
@@ -154,7 +152,7 @@ def _times(value: Any) -> int | None:
     if value == "always":
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError('times must be a whole number from 1, or "always"')
+        raise Mistake('times must be a whole number from 1, or "always"')
     return value
 
 
@@ -162,11 +160,11 @@ def _option(name: str, value: Any, default: Any) -> Any:
     if isinstance(default, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not type(default):
-        raise ValueError(f"{name} must be of type {type(default).__name__}")
+        raise Mistake(f"{name} must be of type {type(default).__name__}")
     if name in CHOICES and value not in CHOICES[name]:
-        raise ValueError(f"{name} must be one of {', '.join(CHOICES[name])}")
+        raise Mistake(f"{name} must be one of {', '.join(CHOICES[name])}")
     if isinstance(value, float) and not 0 <= value <= 86_400 * 400:
-        raise ValueError(f"{name} must be from 0 to 400 days in seconds")
+        raise Mistake(f"{name} must be from 0 to 400 days in seconds")
     if name == "status" and not 400 <= value <= 599:
-        raise ValueError("status must be from 400 to 599")
+        raise Mistake("status must be from 400 to 599")
     return value

@@ -59,6 +59,11 @@ def write_form(fields: Iterable[tuple[str, str]], charset: str) -> bytes:
     return "&".join(f"{quoted(name)}={quoted(value)}" for name, value in fields).encode("ascii")
 
 
+def is_utf_8(charset: str) -> bool:
+    """Whether a CharSet field asks for UTF-8; NICEPAY's default is EUC-KR."""
+    return charset.lower() in ("utf-8", "utf8")
+
+
 def unescape_script(text: str) -> str:
     """Undoes JavaScript's escape() (%uXXXX and %XX), which the PC script applies to the Enc* fields (nicepay 1.5)."""
     out: list[str] = []

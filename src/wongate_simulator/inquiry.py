@@ -22,6 +22,10 @@ def inquire(sim: Simulator, call: Call) -> dict[str, str]:
     return answer(call, INQUIRED, "정상", status)
 
 
+def refusal(sim: Simulator, call: Call, refused: Refused) -> dict[str, str]:
+    return answer(call, refused.code, refused.text)
+
+
 def _status(payment: Payment | None) -> str:
     if payment is None or payment.state not in (APPROVED, CANCELLED):
         return NO_APPROVAL

@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from wongate_simulator.mistakes import Mistake
+
 # Lifetimes are unpublished; these are N-4, N-10 and N-13.
 MINUTE_S = 60
 
@@ -51,10 +53,10 @@ def fingerprint(key: str) -> str:
 
 
 def merge(existing: Merchant | None, wanted: dict[str, Any]) -> Merchant:
-    """The merchant with the wanted settings changed. Raises ValueError with a sentence that says what is wrong."""
+    """The merchant with the wanted settings changed. Raises Mistake with a sentence that says what is wrong."""
     mid = wanted.get("mid")
     if not isinstance(mid, str) or not (1 <= len(mid) <= 10 and mid.isascii() and mid.isalnum()):
-        raise ValueError("mid must be 1 to 10 ASCII letters and digits")
+        raise Mistake("mid must be 1 to 10 ASCII letters and digits")
     for name, value in wanted.items():
         _check(name, value)
     return replace(existing or Merchant(mid), **wanted)
@@ -62,13 +64,13 @@ def merge(existing: Merchant | None, wanted: dict[str, Any]) -> Merchant:
 
 def _check(name: str, value: Any) -> None:
     if name not in SETTINGS:
-        raise ValueError(f"unknown setting {name!r}; known are {', '.join(SETTINGS)}")
+        raise Mistake(f"unknown setting {name!r}; known are {', '.join(SETTINGS)}")
     kind = SETTINGS[name].type
     if type(value) is not kind:
-        raise ValueError(f"{name} must be of type {getattr(kind, '__name__', kind)}")
+        raise Mistake(f"{name} must be of type {getattr(kind, '__name__', kind)}")
     if isinstance(value, int) and value < 0:
-        raise ValueError(f"{name} must not be negative")
+        raise Mistake(f"{name} must not be negative")
     if name in CHOICES and value not in CHOICES[name]:
-        raise ValueError(f"{name} must be one of {', '.join(CHOICES[name])}")
+        raise Mistake(f"{name} must be one of {', '.join(CHOICES[name])}")
     if name == "notice_url" and value and not value.startswith(("http://", "https://")):
-        raise ValueError("notice_url must start with http:// or https://")
+        raise Mistake("notice_url must start with http:// or https://")

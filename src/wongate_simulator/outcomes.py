@@ -4,6 +4,8 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from wongate_simulator.mistakes import Mistake
+
 FUNDINGS = ("card", "points", "mixed")
 OUTCOMES = (*FUNDINGS, "cancel", "fail", "abandon", "expire")
 
@@ -24,22 +26,22 @@ class Outcome:
 
 
 def read_outcome(wanted: Any) -> Outcome:
-    """From a word or an object with `outcome` and options. Raises ValueError."""
+    """From a word or an object with `outcome` and options. Raises Mistake."""
     if isinstance(wanted, str):
         wanted = {"outcome": wanted}
     if not isinstance(wanted, dict) or wanted.get("outcome") not in OUTCOMES:
-        raise ValueError(f"outcome must be one of {', '.join(OUTCOMES)}")
+        raise Mistake(f"outcome must be one of {', '.join(OUTCOMES)}")
     known = Outcome.__dataclass_fields__
     for name, value in wanted.items():
         if name not in known:
-            raise ValueError(f"unknown member {name!r}; known are {', '.join(known)}")
+            raise Mistake(f"unknown member {name!r}; known are {', '.join(known)}")
         if not isinstance(value, str):
-            raise ValueError(f"{name} must be a string")
+            raise Mistake(f"{name} must be a string")
     outcome = Outcome(**wanted)
     if outcome.cc_part_cl not in ("", "0", "1"):
-        raise ValueError('cc_part_cl must be "0" or "1"')
+        raise Mistake('cc_part_cl must be "0" or "1"')
     if len(outcome.quota) != 2 or not outcome.quota.isdecimal():
-        raise ValueError('quota must be two digits, "00" for a single payment')
+        raise Mistake('quota must be two digits, "00" for a single payment')
     return outcome
 
 
@@ -60,13 +62,13 @@ class Outcomes:
         return self.queue.popleft() if self.queue else None
 
     def preset(self, wanted: dict[str, Any]) -> None:
-        """{"moid": ..., "outcome": ...}, {"amount": 1000, "outcome": ...} or {"queue": [...]}. Raises ValueError."""
+        """{"moid": ..., "outcome": ...}, {"amount": 1000, "outcome": ...} or {"queue": [...]}. Raises Mistake."""
         where = [name for name in ("moid", "amount", "queue") if name in wanted]
         if len(where) != 1:
-            raise ValueError("give exactly one of moid, amount, queue")
+            raise Mistake("give exactly one of moid, amount, queue")
         if where == ["queue"]:
             if not isinstance(wanted["queue"], list):
-                raise ValueError("queue must be a list of outcomes")
+                raise Mistake("queue must be a list of outcomes")
             self.queue.extend([read_outcome(item) for item in wanted["queue"]])
             return
         target = wanted[where[0]]
@@ -76,7 +78,7 @@ class Outcomes:
         elif where == ["moid"] and isinstance(target, str):
             self.by_moid[target] = outcome
         else:
-            raise ValueError("moid must be a string, amount a whole number of won")
+            raise Mistake("moid must be a string, amount a whole number of won")
 
     def clear(self) -> None:
         self.by_moid.clear()

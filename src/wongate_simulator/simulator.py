@@ -35,7 +35,7 @@ class Simulator:
 
     @classmethod
     def build(cls, data_dir: Path, clock_file: Path | None, wanted: Iterable[dict[str, Any]]) -> "Simulator":
-        """`wanted` merchants are applied over those that the books know. Raises ValueError for a bad setting."""
+        """`wanted` merchants are applied over those that the books know. Raises Mistake for a bad setting."""
         clock = Clock(clock_file)
         books = Books(data_dir / "simulator.sqlite")
         simulator = cls(clock, books, {m.mid: m for m in books.merchants()}, NoticeSender(clock, books))

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from wongate_simulator import hashing
-from wongate_simulator.books import AUTHENTICATED, OPENED, REFUSED, DuplicateMoid, Payment
+from wongate_simulator.books import OPENED, REFUSED, DuplicateMoid, Payment
 from wongate_simulator.clock import read_edi_date
 from wongate_simulator.codes import AUTHENTICATED as SUCCESS
 from wongate_simulator.codes import Refused, text_of
 from wongate_simulator.exchanges import Exchange
 from wongate_simulator.faults import RESULT, WINDOW, Fault
-from wongate_simulator.forms import unescape_script
+from wongate_simulator.forms import is_utf_8, unescape_script
 from wongate_simulator.hashing import Hint
 from wongate_simulator.merchants import Merchant
 from wongate_simulator.outcomes import Outcome
@@ -206,7 +206,7 @@ def choose(sim: Simulator, payment: Payment, outcome: Outcome) -> list[Delivery]
 
 def _ended(sim: Simulator, payment: Payment, outcome: Outcome) -> Payment:
     now = sim.clock.now()
-    if payment.state == OPENED and now >= payment.expires_at or outcome.outcome == "expire":
+    if (payment.state == OPENED and now >= payment.expires_at) or outcome.outcome == "expire":
         sim.books.refuse(payment, EXPIRED)
     elif outcome.pays:
         _authenticate(sim, payment, outcome, now)
@@ -228,21 +228,24 @@ def _authenticate(sim: Simulator, payment: Payment, outcome: Outcome, now: float
 
 
 def _deliveries(sim: Simulator, payment: Payment, outcome: Outcome, fault: Fault | None) -> list[Delivery]:
-    result = _delivery(sim, payment, outcome.text, fault)
+    result = result_of(sim, payment, outcome.text, fault)
     if fault is None:
         return [result]
     if fault.kind == "duplicate_result":
         return [result, result]
     if fault.kind == "contradicting_result" and payment.tid:
-        failure = _delivery(sim, payment, "", fault, failing_with="I009")
+        failure = result_of(sim, payment, "", fault, failing_with="I009")
         return [result, failure] if fault.first == "success" else [failure, result]
     return [result]
 
 
-def _delivery(
-    sim: Simulator, payment: Payment, text: str, fault: Fault | None, failing_with: str = ""
+def result_of(
+    sim: Simulator, payment: Payment, text: str = "", fault: Fault | None = None, failing_with: str = ""
 ) -> Delivery:
-    """Fields in the order of the captured mobile result (nicepay 2.1); failures lack TxTid and both addresses."""
+    """The result of a window that has ended, with the fields of the captured mobile result in its order (nicepay 2.1).
+
+    Failures lack TxTid and both addresses.
+    """
     asked = payment.asked()
     failed = failing_with or (payment.end_code if payment.state == REFUSED else "")
     code = failed or SUCCESS
@@ -263,7 +266,7 @@ def _delivery(
         fields["NetCancelURL"] = f"{host}/webapi/cancel_process.jsp"
     merchant = sim.merchants[payment.mid]
     fields["Signature"] = hashing.digest("b", fields, merchant.key)
-    charset = "utf-8" if asked.get("CharSet", "").lower() in ("utf-8", "utf8") else "euc-kr"
+    charset = "utf-8" if is_utf_8(asked.get("CharSet", "")) else "euc-kr"
     if fault and fault.kind == "wrong_signature":
         fields["Signature"] = spoiled(fields["Signature"])
     if fault and fault.kind == "override":
@@ -296,5 +299,11 @@ def _log(sim: Simulator, payment: Payment, delivery: Delivery, fault: Fault | No
     )
 
 
-def can_still_act(payment: Payment) -> bool:
-    return payment.state in (OPENED, AUTHENTICATED, REFUSED)
+def note_fault(sim: Simulator, fields: Mapping[str, str], fault: Fault) -> None:
+    """Logs that a fault struck the opening of a window."""
+    moid, mid = fields.get("Moid", ""), fields.get("MID", "")
+    request = dict(fields)
+    exchange = Exchange(
+        "window", sim.clock.now(), mid, moid, request=request, verdict=fault.kind, fault=fault.kind
+    )
+    sim.exchanges.add(exchange)

@@ -1,0 +1,91 @@
+"""Listening and serving: one or two applications in one process, ended together and cleanly by a signal."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from wongate_simulator.connections import CuttableProtocol
+
+BACKLOG = 2048
+GRACE_S = 2  # hanging faults must not hold up the end
+log = logging.getLogger("wongate_simulator")
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises OSError with one clear line when the port is taken or the host is not this machine's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as trouble:
+        raise OSError(f"cannot listen on {address(host, port)}: {os.strerror(trouble.errno or 0)}") from trouble
+
+
+async def serve(listeners: list[tuple[ASGIApp, socket.socket]]) -> None:
+    """Until SIGTERM or SIGINT, or until one of the applications fails."""
+    servers = [(_server(app), listener) for app, listener in listeners]
+
+    def stop() -> None:
+        for server, _ in servers:
+            server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    async with asyncio.TaskGroup() as group:
+        for server, listener in servers:
+            group.create_task(_serve_one(server, listener, stop))
+
+
+async def _serve_one(server: uvicorn.Server, listener: socket.socket, stop_all: Callable[[], None]) -> None:
+    try:
+        await server.serve([listener])
+    finally:
+        stop_all()
+
+
+def _server(app: ASGIApp) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        http=CuttableProtocol,
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACE_S,
+        backlog=BACKLOG,
+    )
+    return QuietServer(config)
+
+
+class QuietServer(uvicorn.Server):
+    """Says in one line where it listens, and leaves the signals to `serve`: two servers share the process."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or []:
+            log.info("listening on %s", address(*listener.getsockname()[:2]))
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
