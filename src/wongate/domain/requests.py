@@ -194,8 +194,29 @@ def _refusal(project: Project, method: str, amount: int, currency: str) -> int |
 
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
-_SHORT_TEXTS = ["payment.description", "payment.extra_param", "customer.first_name", "customer.middle_name", "customer.last_name", "customer.state", "customer.zip", "customer.street", "customer.address", "customer.language"]
-_URLS = ["general.merchant_callback_url", "general.merchant_success_callback_url", "general.merchant_decline_callback_url", "return_url.success", "return_url.decline", "return_url.return"]
+_SHORT_TEXTS = (
+    "payment.description",
+    "payment.extra_param",
+    *(
+        f"customer.{name}"
+        for name in (
+            "first_name",
+            "middle_name",
+            "last_name",
+            "state",
+            "zip",
+            "street",
+            "address",
+            "language",
+        )
+    ),
+)
+_CALLBACK_URLS = (
+    "general.merchant_callback_url",
+    "general.merchant_success_callback_url",
+    "general.merchant_decline_callback_url",
+)
+_URLS = (*_CALLBACK_URLS, "return_url.success", "return_url.decline", "return_url.return")
 
 
 def _sale_flaws(body: Mapping[str, Any], now: datetime) -> list[Flaw]:
@@ -267,7 +288,7 @@ def refund(body: Mapping[str, Any]) -> RefundRequest:
         (codes.VALIDATION_ERROR, "payment.merchant_refund_id", _is_text, "string up to 255"),
         (codes.VALIDATION_ERROR, "callback.delay", _is_delay, "integer 0..600"),
         (codes.VALIDATION_ERROR, "callback.force_disable", _is_switch, "boolean or 0, 1"),
-        *((codes.VALIDATION_ERROR, path, is_web_url, "http or https URL") for path in _URLS[:3]),
+        *((codes.VALIDATION_ERROR, path, is_web_url, "http or https URL") for path in _CALLBACK_URLS),
     ]
     for flaw in [*_shape_flaws(body), *_value_flaws(body, checks)]:
         raise Refused(flaw.code, field=flaw.field, constraint=flaw.constraint)

@@ -44,6 +44,9 @@ SECOND_LOOK_S = 60
 REPEATS_MAX = 10
 """N-12: an unknown *full* cancel is sent again at most ten times."""
 
+LATER_S = 60
+"""Until a refund that had to wait looks again; the one it waits for wakes it when it ends."""
+
 Step = Callable[[Platform, Door, Project, Operation], Awaitable[None]]
 
 
@@ -239,9 +242,8 @@ async def _send_refund(platform: Platform, door: Door, project: Project, operati
         refund = _still_ours(case, operation)
         if refund is None:
             return None
-        busy = {Stage.CANCELLING, Stage.ASKING, Stage.REPEATING}
-        if any(other.stage in busy for other in case.operations.values() if other is not refund):
-            case.change(refund, wake_at=case.now + timedelta(seconds=1))
+        if any(_goes_first(other, refund) for other in case.operations.values()):
+            case.change(refund, wake_at=case.now + timedelta(seconds=LATER_S))
             return None
         whole = refund.amount == case.payment.captured and case.payment.refunded == 0
         return case.move(refund, Event.SENT, wake_at=case.now + LEASE), whole
@@ -287,6 +289,7 @@ def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
     if isinstance(outcome, Approved) and outcome.amount == refund.amount:
         details = {**refund.details, **outcome.details}
         case.move(refund, Event.APPROVED, code=codes.SUCCESS, reference=outcome.reference, details=details)
+        _wake_next(case)
         return False
     if isinstance(outcome, Declined) and not (outcome.already_done and repeated):
         if outcome.already_done:
@@ -294,6 +297,7 @@ def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
         elif outcome.alarm:
             case.flag(f"provider refused: {outcome.provider_code}")
         case.move(refund, Event.DECLINED, code=outcome.code, note=outcome.provider_text[:200])
+        _wake_next(case)
         return False
     if isinstance(outcome, NotSent):
         case.move(refund, Event.NOT_SENT, wake_at=case.now + timedelta(seconds=5), note=outcome.reason[:200])
@@ -311,6 +315,13 @@ def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
         note=note,
     )
     return True
+
+
+def _wake_next(case: Case) -> None:
+    """The oldest refund that waits for its turn gets it now."""
+    waiting = [operation for operation in case.operations.values() if operation.stage is Stage.RESERVED]
+    if waiting:
+        case.change(min(waiting, key=lambda operation: operation.operation_id), wake_at=case.now)
 
 
 async def _refund_abandoned(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
@@ -351,6 +362,7 @@ async def _ask(platform: Platform, door: Door, project: Project, operation: Oper
         empties = refund.amount == case.payment.captured - case.payment.refunded
         if standing is Standing.CANCELLED and empties:
             case.move(refund, Event.APPROVED, code=codes.SUCCESS, note="inquiry: cancelled")
+            _wake_next(case)
             return None
         return _repeat_or_wait(case, refund, standing)
 

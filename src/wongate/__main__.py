@@ -1,0 +1,290 @@
+"""The command line: `wongate COMMAND`. Errors are one line on standard error and exit code 2."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from wongate import __version__
+from wongate.connections.database import Unavailable
+from wongate.connections.vault import VaultError
+from wongate.settings import SettingsError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+class CommandError(Exception):
+    """What the user can put right; the text says how."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    command: Command = options.command
+    try:
+        return command(options)
+    except (CommandError, SettingsError, VaultError, Unavailable, OSError) as error:
+        print(f"wongate: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wongate",
+        description="A self-hosted payment platform for Payco, wire-compatible with ECommPay's public APIs.",
+        epilog="Start with `wongate sandbox`: everything on this machine, offline, nothing to set up.",
+    )
+    parser.add_argument("--version", action="version", version=f"wongate {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_running(commands)
+    _add_keeping(commands)
+    _add_sign(commands)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Command,
+    description: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=description[0].lower() + description[1:].split(". ")[0].rstrip("."),
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _add_running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sandbox = _command(
+        commands,
+        "sandbox",
+        _sandbox,
+        "Runs everything on this machine: database, platform, worker, simulated NICEPAY and a demo shop.",
+        "wongate sandbox --data ./my-sandbox --port 9000",
+    )
+    sandbox.add_argument(
+        "--data", type=Path, default=Path(".sandbox"), help="folder that keeps everything (.sandbox)"
+    )
+    sandbox.add_argument(
+        "--port", type=int, default=8080, help="the platform; simulator and shop take the next two"
+    )
+    serve = _command(
+        commands,
+        "serve",
+        _serve,
+        "Serves Gate and the pages. Settings come from WONGATE_* variables (.env.example).",
+        "WONGATE_DATABASE_URL=postgresql://... WONGATE_MASTER_KEY_FILE=/run/key wongate serve --processes 2",
+    )
+    serve.add_argument("--host", help="address to listen on (WONGATE_HOST)")
+    serve.add_argument("--port", type=int, help="port to listen on (WONGATE_PORT)")
+    serve.add_argument("--processes", type=int, help="server processes (WONGATE_PROCESSES)")
+    _command(
+        commands,
+        "worker",
+        _worker,
+        "Delivers callbacks, sends refunds, watches limit times, finds out unknown outcomes. Run any number.",
+        "wongate worker",
+    )
+    simulate = _command(
+        commands,
+        "simulate",
+        _simulate,
+        "Runs the NICEPAY simulator alone; options are its own.",
+        "wongate simulate --port 8081 --data ./simulator",
+    )
+    simulate.add_argument("arguments", nargs=argparse.REMAINDER, help="see `wongate simulate -- --help`")
+
+
+def _add_keeping(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    _command(
+        commands,
+        "migrate",
+        _later("migrate"),
+        "Brings the database's tables up to date. Safe while servers run.",
+        "WONGATE_DATABASE_URL=postgresql://... wongate migrate",
+    )
+    project = _command(
+        commands,
+        "project",
+        _later("project_list"),
+        "Makes and shows projects: the merchants' shops, each with an id and a secret.",
+        "wongate project create --name 'My shop' --account 1 --callback-url https://shop.example/callback",
+    )
+    _add_project(project.add_subparsers(title="actions", metavar="ACTION", required=True))
+    account = _command(
+        commands,
+        "account",
+        _later("account_list"),
+        "Makes and shows accounts at the PG: a merchant id (MID), its key, its hosts.",
+        "wongate account create --mid nicepay00m --key-file ./merchant.key",
+    )
+    _add_account(account.add_subparsers(title="actions", metavar="ACTION", required=True))
+
+
+def _add_project(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    create = _command(
+        actions,
+        "create",
+        _later("project_create"),
+        "Makes a project and prints its id and secret, the secret this once.",
+        "wongate project create --name 'My shop' --account 1 --set limit_time_s=900",
+    )
+    create.add_argument("--name", required=True)
+    create.add_argument(
+        "--account", type=int, required=True, help="account at the PG, from `wongate account list`"
+    )
+    create.add_argument("--id", type=int, help="project id; the next free one when left out")
+    create.add_argument("--callback-url", default="", help="where callbacks go")
+    create.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, value as JSON"
+    )
+    _command(actions, "list", _later("project_list"), "Lists projects.", "wongate project list")
+    show = _command(
+        actions,
+        "show",
+        _later("project_show"),
+        "Shows a project, its secret masked.",
+        "wongate project show 1001",
+    )
+    show.add_argument("id", type=int)
+    change = _command(
+        actions,
+        "set",
+        _later("project_set"),
+        "Changes settings of a project; the change works everywhere within two seconds.",
+        "wongate project set 1001 limit_time_s=900 'frame_origins=[\"https://shop.example\"]'",
+    )
+    change.add_argument("id", type=int)
+    change.add_argument("set", nargs="+", metavar="NAME=VALUE")
+    rotate = _command(
+        actions,
+        "rotate-secret",
+        _later("project_rotate"),
+        "Gives a project a new secret; the old one verifies requests for the overlap, then no more.",
+        "wongate project rotate-secret 1001 --overlap-hours 24",
+    )
+    rotate.add_argument("id", type=int)
+    rotate.add_argument("--overlap-hours", type=float, default=24.0)
+
+
+def _add_account(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    create = _command(
+        actions,
+        "create",
+        _later("account_create"),
+        "Makes an account at NICEPAY, or at a simulator.",
+        "wongate account create --mid simulated1m --key-file key.txt --simulator http://127.0.0.1:8081",
+    )
+    create.add_argument("--mid", required=True, help="merchant id, ten characters that end in m")
+    create.add_argument(
+        "--key-file", type=Path, help="file with the MerchantKey; standard input when left out"
+    )
+    create.add_argument("--simulator", metavar="URL", help="base URL of a simulator instead of NICEPAY")
+    create.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, value as JSON"
+    )
+    _command(actions, "list", _later("account_list"), "Lists accounts.", "wongate account list")
+    show = _command(actions, "show", _later("account_show"), "Shows an account.", "wongate account show 1")
+    show.add_argument("id", type=int)
+
+
+def _add_sign(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sign = _command(
+        commands,
+        "sign",
+        _later("sign"),
+        "Prints what is signed in a message and the signature, and explains the first difference to a given one.",
+        "WONGATE_SECRET=... wongate sign request.json --signature 'Amb8vHLh...=='",
+    )
+    sign.add_argument("file", nargs="?", type=Path, help="JSON; standard input when left out")
+    sign.add_argument(
+        "--secret", help="project secret; better in WONGATE_SECRET, where `ps` does not show it"
+    )
+    sign.add_argument("--signature", help="a signature to compare; the message's own when left out")
+
+
+def _later(name: str) -> Command:
+    """Commands that open a database are imported when they are called: `--help` answers at once."""
+
+    def run(options: argparse.Namespace) -> int:
+        from wongate import commands
+
+        try:
+            return int(getattr(commands, name)(options))
+        except commands.Mistake as error:
+            raise CommandError(str(error)) from None
+
+    return run
+
+
+def _sandbox(options: argparse.Namespace) -> int:
+    from wongate import sandbox
+
+    try:
+        return sandbox.run(options.data, options.port)
+    except sandbox.CannotStart as error:
+        raise CommandError(str(error)) from None
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import uvicorn
+
+    from wongate.settings import load
+
+    settings = load()
+    uvicorn.run(
+        "wongate.app:create",
+        factory=True,
+        host=options.host or settings.host,
+        port=options.port or settings.port,
+        workers=options.processes or settings.processes,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_config=None,
+        timeout_graceful_shutdown=40,
+    )
+    return 0
+
+
+def _worker(options: argparse.Namespace) -> int:
+    import uvloop
+
+    from wongate.connections.logs import to_stderr
+    from wongate.settings import load
+    from wongate.worker import work
+
+    settings = load()
+    to_stderr(settings.log_level)
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await work(settings, stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(until_stopped())
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    arguments = [argument for argument in options.arguments if argument != "--"]
+    os.execv(sys.executable, [sys.executable, "-m", "wongate_simulator", *arguments])  # noqa: S606
+
+
+if __name__ == "__main__":
+    sys.exit(main())

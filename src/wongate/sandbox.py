@@ -1,0 +1,241 @@
+"""`wongate sandbox`: database, platform, worker, simulated NICEPAY and demo shop on this machine, from one command, offline."""
+
+import asyncio
+import json
+import secrets
+import socket
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import asyncpg
+
+from wongate.commands import create_project, save_account
+from wongate.connections import embedded
+from wongate.connections.children import Child, NoAnswer, Supervisor
+from wongate.connections.database import Database
+from wongate.connections.vault import Vault, new_master_key
+from wongate.providers.nicepay.accounts import account_settings_for_simulator
+from wongate.store import projects
+from wongate.store.migrate import migrate
+
+HOST = "127.0.0.1"
+ACCOUNT_ID = 1
+LOOPBACK = "127.0.0.0/8,::1,localhost"
+
+
+class CannotStart(Exception):
+    """The text says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Made once for a data folder, the same ever after."""
+
+    master_key: str
+    project_id: int
+    secret: str
+    merchant_id: str
+    merchant_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Members of `sandbox.json`."""
+
+    gate_url: str
+    page_url: str
+    dashboard_url: str
+    data_api_url: str
+    simulator_url: str
+    shop_url: str
+    database_url: str
+    project_id: int
+    secret: str
+
+
+def run(data: Path, port: int) -> int:
+    """Returns when it has been told to stop. Raises CannotStart."""
+    data = data.resolve()
+    _check_ports(port)
+    try:
+        with Supervisor(_say) as supervisor:
+            server = embedded.start(data / "database", progress=_say)
+            supervisor.keep(server)
+            announcement = data / "sandbox.json"
+            announcement.unlink(missing_ok=True)
+            credentials = _credentials(data / "credentials.json")
+            asyncio.run(_prepare(server.url, credentials, port))
+            addresses = _addresses(port, server.url, credentials)
+            for child, url in _children(data, addresses, credentials, port):
+                supervisor.start(child, answers_at=url)
+            with _announced(announcement, addresses):
+                print(_table(addresses), flush=True)
+                supervisor.run()
+    except (embedded.EmbeddedError, NoAnswer, asyncpg.PostgresError, OSError) as error:
+        raise CannotStart(str(error)) from None
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _check_ports(port: int) -> None:
+    if not 1 <= port <= 65533:
+        raise CannotStart(f"--port {port}: a number from 1 to 65533 is needed")
+    for number in range(port, port + 3):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, number))
+            except OSError as error:
+                raise CannotStart(
+                    f"port {number} is taken ({error.strerror}); three in a row are needed: try --port {port + 1000}"
+                ) from None
+
+
+def _credentials(path: Path) -> Credentials:
+    if path.exists():
+        return Credentials(**json.loads(path.read_text()))
+    made = Credentials(
+        master_key=new_master_key(),
+        project_id=1001,
+        secret=secrets.token_urlsafe(32),
+        merchant_id="wongate01m",
+        merchant_key=secrets.token_urlsafe(64),
+    )
+    _write_private(path, json.dumps(asdict(made), indent=2))
+    return made
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Whole or not at all, readable by its owner alone."""
+    draft = path.with_suffix(".draft")
+    draft.touch(mode=0o600)
+    draft.write_text(text + "\n")
+    draft.replace(path)
+
+
+async def _prepare(url: str, credentials: Credentials, port: int) -> None:
+    """Tables, the account at the simulator (whose port may have changed), and the project."""
+    await migrate(url)
+    vault = Vault.from_text(credentials.master_key)
+    database = await Database.connect(url, size=1)
+    try:
+        async with database.transaction() as tx:
+            settings = {**account_settings_for_simulator(f"http://{HOST}:{port + 1}"), "notice_ips": [HOST]}
+            await save_account(
+                tx, vault, ACCOUNT_ID, credentials.merchant_id, credentials.merchant_key, settings
+            )
+            if await projects.load(tx, credentials.project_id) is None:
+                await create_project(
+                    tx,
+                    vault,
+                    credentials.project_id,
+                    "Wongate demo shop",
+                    credentials.secret,
+                    ACCOUNT_ID,
+                    {"callback_url": f"http://{HOST}:{port + 2}/callbacks"},
+                )
+    finally:
+        await database.close()
+
+
+def _addresses(port: int, database_url: str, credentials: Credentials) -> Addresses:
+    platform = f"http://{HOST}:{port}"
+    return Addresses(
+        gate_url=platform,
+        page_url=f"{platform}/payment",
+        dashboard_url=f"{platform}/dashboard",
+        data_api_url=f"{platform}/v1",
+        simulator_url=f"http://{HOST}:{port + 1}",
+        shop_url=f"http://{HOST}:{port + 2}",
+        database_url=database_url,
+        project_id=credentials.project_id,
+        secret=credentials.secret,
+    )
+
+
+def _children(
+    data: Path, addresses: Addresses, credentials: Credentials, port: int
+) -> list[tuple[Child, str | None]]:
+    merchants = data / "merchants.json"
+    notice_url = f"{addresses.gate_url}/notice/nicepay"
+    _write_private(
+        merchants,
+        json.dumps(
+            [{"mid": credentials.merchant_id, "key": credentials.merchant_key, "notice_url": notice_url}]
+        ),
+    )
+    environment = {
+        "WONGATE_DATABASE_URL": addresses.database_url,
+        "WONGATE_MASTER_KEY": credentials.master_key,
+        "WONGATE_PAGE_URL": addresses.gate_url,
+        "WONGATE_HOST": HOST,
+        "WONGATE_PORT": str(port),
+        "WONGATE_CLOCK_FILE": str(data / "clock"),
+        "WONGATE_CALLBACK_ALLOW": LOOPBACK,
+        "WONGATE_CALLBACK_HTTP": "1",
+    }
+    logs = data / "logs"
+    logs.mkdir(exist_ok=True)
+    simulator = [sys.executable, "-m", "wongate_simulator", "--host", HOST, "--port", str(port + 1)]
+    simulator += ["--data", str(data / "simulator"), "--clock-file", str(data / "clock")]
+    simulator += [
+        "--merchants",
+        str(merchants),
+        "--shop-port",
+        str(port + 2),
+        "--gate-url",
+        addresses.gate_url,
+    ]
+    simulator += ["--page-url", addresses.page_url, "--project-id", str(addresses.project_id)]
+    wongate = [sys.executable, "-m", "wongate"]
+    return [
+        (
+            Child("simulator", simulator, {"WONGATE_SHOP_SECRET": addresses.secret}, logs / "simulator.log"),
+            f"{addresses.simulator_url}/healthz",
+        ),
+        (
+            Child("platform", [*wongate, "serve"], environment, logs / "platform.log"),
+            f"{addresses.gate_url}/readyz",
+        ),
+        (Child("worker", [*wongate, "worker"], environment, logs / "worker.log"), None),
+    ]
+
+
+class _announced:  # noqa: N801 - reads as a word where it is used
+    """`sandbox.json` while the sandbox runs. It goes even when we are killed: a shell waits for our end of a pipe to close."""
+
+    def __init__(self, path: Path, addresses: Addresses) -> None:
+        self._path = path
+        self._text = json.dumps(asdict(addresses), indent=2)
+        self._broom: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> None:
+        self._broom = subprocess.Popen(
+            ["/bin/sh", "-c", 'cat > /dev/null; rm -f "$0"', str(self._path)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        _write_private(self._path, self._text)
+
+    def __exit__(self, *_error: object) -> None:
+        self._path.unlink(missing_ok=True)
+        if self._broom and self._broom.stdin:
+            self._broom.stdin.close()
+            self._broom.wait(5)
+
+
+def _table(addresses: Addresses) -> str:
+    rows = [
+        ("Demo shop", addresses.shop_url),
+        ("Gate", f"{addresses.gate_url}/v2"),
+        ("Simulated NICEPAY", addresses.simulator_url),
+        ("Project id", str(addresses.project_id)),
+        ("Secret", addresses.secret),
+    ]
+    lines = [f"  {name:<18} {value}" for name, value in rows]
+    return "\n".join(["", "Wongate sandbox is ready. Ctrl-C stops it.", "", *lines, ""])
