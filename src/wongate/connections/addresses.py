@@ -1,7 +1,8 @@
-"""Which URLs and addresses merchants may make this server call: the rules against server-side request forgery (ASVS 1.3.6).
+"""Which URLs merchants may make this server call: the rules against server-side request forgery (ASVS 1.3.6).
 
-A URL is judged when it is saved and again before each call; the addresses behind its name are judged at connect time,
-because names change their answers. Both raise `AddressRefused`, whose text a merchant may read: it names no address.
+A URL is judged when it is saved and again before each call. The addresses behind its name are judged at
+connect time, because names change their answers. Both raise `AddressRefused`, whose text a merchant may read:
+it names no address.
 """
 
 import re
@@ -47,33 +48,35 @@ INTERNAL = {
 }
 _INTERNAL: tuple[tuple[Network, str], ...] = tuple((ip_network(text), use) for text, use in INTERNAL.items())
 
-_URL_LENGTH_MAX = 2048  # the longest that proxies and browsers carry without loss; the Gate's own fields end at 255
-_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*")
+_LENGTH_MAX = 2048  # characters of a URL that proxies carry without loss; the Gate's own fields end at 255
+_UNFIT = re.compile(r"[\x00-\x20\x7f\\]")  # no two parsers agree on a URL that contains one of these
+_LABEL = "[a-z0-9_][a-z0-9_-]{0,62}"  # with the underscore, which container networks use in names
+_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
 # What getaddrinfo would read as an address in a legacy spelling: 127.1, 2130706433, 0x7f.1, 0177.0.0.1.
 _ENDS_IN_NUMBER = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)")
-_LOOPBACK = ip_address("127.0.0.1")
+_LOOPBACK = IPv4Address("127.0.0.1")
 
 
 class AddressRefused(OSError):
-    """The rules forbid this URL or what its name stands for. An OSError, so that a connector takes it for a failed connection."""
+    """The rules forbid this URL or what its name stands for. Connectors expect an OSError of a resolver."""
 
 
 class Destinations:
     """The rules of one installation.
 
-    `allow` names what merchants may reach although it is internal: networks ("10.1.0.0/16"), addresses ("127.0.0.1"), hosts
-    ("shop.internal") and whole domains (".internal"). A host allowed by name may stand for any address; an allowed host,
-    and `localhost` where loopback is allowed, may be called on any port. Raises ValueError for an entry it cannot read.
+    `allow` is what merchants may reach although it is internal: networks ("10.1.0.0/16"), addresses
+    ("127.0.0.1"), hosts ("shop.internal"), whole domains (".internal"). A host allowed by name may stand for
+    any address. An allowed host may be called on any port, and so may `localhost` where loopback is allowed.
+    Raises ValueError for an entry that is none of these.
     """
 
     def __init__(
         self, *, allow: Iterable[str] = (), allow_http: bool = False, ports: Collection[int] = (80, 443)
     ) -> None:
-        self._schemes = {"http", "https"} if allow_http else {"https"}
+        self._allow_http = allow_http
         self._ports = frozenset(ports)
         self._networks: list[Network] = []
         self._names: set[str] = set()
-        self._domains: list[str] = []
         for entry in allow:
             self._add(entry.strip().lower())
 
@@ -82,21 +85,91 @@ class Destinations:
             self._networks.append(ip_network(entry))
         except ValueError:
             if not _NAME.fullmatch(entry.removeprefix(".")) or _ENDS_IN_NUMBER.fullmatch(entry):
-                raise ValueError(f"{entry!r} is not a network, an address, a host or a .domain to allow") from None
-            if entry.startswith("."):
-                self._domains.append(entry)
-            else:
-                self._names.add(entry)
+                raise ValueError(f"{entry!r} is not a network, an address, a host or a .domain") from None
+            self._names.add(entry)
 
     def read(self, text: str) -> URL:
-        """The URL as it will be called: host in lower-case ASCII without a trailing dot. Looks no name up.
+        """The URL as it will be called: host in lower-case ASCII, no trailing dot. Looks no name up.
 
-        Raises AddressRefused for what no answer of the name service could make right.
+        Raises AddressRefused for what no answer of a name server could make right.
         """
         url = _parse(text)
-        if url.scheme not in self._schemes:
-            raise AddressRefused("the URL must begin with https://" if "http" not in self._schemes else "the URL must begin with http:// or https://")
-        return url
+        if url.scheme != "https" and not (url.scheme == "http" and self._allow_http):
+            raise AddressRefused(f"the URL must begin with https://{' or http://' * self._allow_http}")
+        if url.raw_user is not None or url.raw_password is not None:
+            raise AddressRefused("the URL must not contain a user name or password")
+        host = _normalised(url.raw_host or "")
+        literal = _literal(host)
+        if literal is not None:
+            self.check(host, [host])
+        elif _is_localhost(host) and not self._vouches_for(host, literal):
+            raise AddressRefused("the host is this server itself")
+        if url.port not in self._ports and not self._vouches_for(host, literal):
+            raise AddressRefused("the port is not one that merchants may use")
+        return url if host == url.raw_host else url.with_host(host)
 
     def check(self, host: str, addresses: Iterable[str]) -> None:
-        """Raises AddressRefused when `host` may not stand for one of `addresses`: a single internal one spoils all."""
+        """Raises AddressRefused unless `host` may stand for each of `addresses`: one bad one spoils all."""
+        if self._allows_name(host):
+            return
+        for address in map(ip_address, addresses):
+            use = use_of(address)
+            if use is not None and not self._allows_address(address):
+                raise AddressRefused(f"the host stands for an internal address ({use})")
+
+    def _vouches_for(self, host: str, literal: Address | None) -> bool:
+        """The operator has allowed this very host, whatever the port."""
+        if literal is None and _is_localhost(host):
+            literal = _LOOPBACK
+        return self._allows_name(host) or (literal is not None and self._allows_address(literal))
+
+    def _allows_name(self, host: str) -> bool:
+        return host in self._names or any(host.endswith(name) for name in self._names if name.startswith("."))
+
+    def _allows_address(self, address: Address) -> bool:
+        address = _unwrapped(address)
+        return any(address in network for network in self._networks)
+
+
+def use_of(address: Address) -> str | None:
+    """What an address is set aside for that merchants may not call; None for a public one."""
+    address = _unwrapped(address)
+    return next((use for network, use in _INTERNAL if address in network), None)
+
+
+def _unwrapped(address: Address) -> Address:
+    """The IPv4 address inside ::ffff:0:0/96, else the address itself."""
+    return (address.version == 6 and address.ipv4_mapped) or address
+
+
+def _parse(text: str) -> URL:
+    if len(text) > _LENGTH_MAX or _UNFIT.search(text):
+        raise AddressRefused("the URL is too long or contains a space, a control character or a backslash")
+    try:
+        return URL(text)
+    except ValueError:
+        raise AddressRefused("this is not a URL") from None
+
+
+def _normalised(host: str) -> str:
+    """A host in lower-case ASCII without its trailing dot. Raises AddressRefused for what is no host."""
+    host = host.removesuffix(".")
+    if ":" not in host and not _NAME.fullmatch(host):
+        raise AddressRefused("the host is not a valid name or address")
+    return host
+
+
+def _literal(host: str) -> Address | None:
+    """The address a host spells out, None for a name. Raises AddressRefused for legacy or scoped spelling."""
+    if ":" not in host and not _ENDS_IN_NUMBER.fullmatch(host):
+        return None
+    if "%" in host:
+        raise AddressRefused("the address must not carry a scope")
+    try:
+        return ip_address(host)
+    except ValueError:
+        raise AddressRefused("an address must be spelled in full, such as 203.0.113.7") from None
+
+
+def _is_localhost(host: str) -> bool:
+    return host == "localhost" or host.endswith(".localhost")  # RFC 6761: always loopback
