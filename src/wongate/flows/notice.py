@@ -29,7 +29,7 @@ async def receive(platform: Platform, provider_name: str, form: Mapping[str, str
     if notice is None:
         return False
     project, operation = await _addressee(platform, provider_name, notice)
-    if project is None or caller_ip not in project.account.settings.get("notice_ips", ()):
+    if project is None or not provider.may_notify(project.account, caller_ip):
         log.warning("notice refused", extra={"caller_ip": caller_ip, "moid": notice.moid})
         return False
     state = f"cancelled:{notice.cancel_moid}" if notice.cancelled else "approved"
@@ -112,7 +112,7 @@ async def _approved(platform: Platform, door: Door, project: Project, sale: Oper
         case.note(current, exchange)
         if current.stage is not Stage.DONE or current.status is Status.SUCCESS:
             return False
-        case.flag("late success")
+        case.alarm(current, "late success")
         case.move(
             current,
             Event.FOUND_APPROVED,

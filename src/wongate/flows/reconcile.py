@@ -4,7 +4,6 @@ Everything here is driven by `wake_at`: the worker claims an operation whose tim
 stage. Each step is intent, call, settle; a process that dies in between leaves an operation that wakes again.
 """
 
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,10 +23,8 @@ from wongate.domain.outcome import (
 )
 from wongate.domain.payment import Operation, Project
 from wongate.flows.platform import Platform
-from wongate.flows.settle import Case, Door
+from wongate.flows.settle import UNRESOLVED, Case, Door
 from wongate.store import payments
-
-log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=120)
 """Longer than one rung at its worst: net cancel, inquiry and ordinary cancel at 35 s each."""
@@ -187,27 +184,13 @@ def _next_rung(case: Case, operation: Operation) -> None:
     pause_s = RUNGS_S[rungs] if rungs < len(RUNGS_S) else SLOW_RUNG_S if long_unclear else RUNG_S
     operation = case.change(operation, details=details, wake_at=case.now + timedelta(seconds=pause_s))
     if long_unclear and case.payment.flag == "":
-        _alarm(case, operation, "reconciliation needed")
+        case.alarm(operation, UNRESOLVED)
     if operation.stage is Stage.UNDOING and operation.limit_at is not None and case.now >= operation.limit_at:
         code = operation.details.get("undo_code", case.project.settings.limit_code)
         case.move(
             operation, Event.EXPIRED, code=code, note="limit time while the provider's truth is unknown"
         )
-        _alarm(case, operation, "reconciliation needed")
-
-
-def _alarm(case: Case, operation: Operation, text: str) -> None:
-    """A flag that people see, and a log line that a pager can be tied to."""
-    case.flag(text)
-    log.error(
-        "alarm",
-        extra={
-            "alarm": text,
-            "project_id": operation.project_id,
-            "payment_id": case.payment.payment_id,
-            "operation_id": operation.operation_id,
-        },
-    )
+        case.alarm(operation, UNRESOLVED)
 
 
 async def _second_look(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
@@ -220,7 +203,7 @@ async def _second_look(platform: Platform, door: Door, project: Project, operati
         case.note(sale, exchange)
         if standing is Standing.APPROVED:
             case.move(sale, Event.FOUND_APPROVED, wake_at=case.now + LEASE, note="approved after all")
-            _alarm(case, sale, "late success")
+            case.alarm(sale, "late success")
             return True
         if standing is Standing.UNCLEAR:
             _next_rung(case, sale)
@@ -252,6 +235,12 @@ async def _send_refund(platform: Platform, door: Door, project: Project, operati
     if intended is not None:
         refund, whole = intended
         await _cancel(platform, door, project, refund, whole)
+
+
+def _goes_first(other: Operation, refund: Operation) -> bool:
+    """Is another refund of this payment at the provider, or older and still to be sent?"""
+    older = other.stage is Stage.RESERVED and other.operation_id < refund.operation_id
+    return older or other.stage in (Stage.CANCELLING, Stage.ASKING, Stage.REPEATING)
 
 
 async def _cancel(platform: Platform, door: Door, project: Project, refund: Operation, whole: bool) -> None:
@@ -293,9 +282,9 @@ def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
         return False
     if isinstance(outcome, Declined) and not (outcome.already_done and repeated):
         if outcome.already_done:
-            _alarm(case, refund, "refunded outside the platform")
+            case.alarm(refund, "refunded outside the platform")
         elif outcome.alarm:
-            case.flag(f"provider refused: {outcome.provider_code}")
+            case.alarm(refund, f"provider refused: {outcome.provider_code}")
         case.move(refund, Event.DECLINED, code=outcome.code, note=outcome.provider_text[:200])
         _wake_next(case)
         return False

@@ -338,7 +338,7 @@ async def customer_returned(
         case.note(sale, received)
         if isinstance(result, Declined) and sale.stage is Stage.WAITING:
             if result.alarm:
-                case.flag(f"provider refused: {result.provider_code or result.provider_text}")
+                case.alarm(sale, f"provider refused: {result.provider_code or result.provider_text}")
             case.move(sale, Event.DECLINED, code=result.code, note=result.provider_text[:200])
 
     await door.settle(project, operation.payment_no, decide)
@@ -414,7 +414,7 @@ def book_approval(case: Case, sale: Operation, outcome: Outcome) -> bool:
         return False
     if isinstance(outcome, Declined):
         if outcome.alarm:
-            case.flag(f"provider refused: {outcome.provider_code}")
+            case.alarm(sale, f"provider refused: {outcome.provider_code}")
         case.move(sale, Event.DECLINED, code=outcome.code, note=outcome.provider_text[:200])
         return False
     if isinstance(outcome, NotSent):
@@ -423,10 +423,12 @@ def book_approval(case: Case, sale: Operation, outcome: Outcome) -> bool:
     details = dict(sale.details)
     if isinstance(outcome, Approved):
         details["undo_code"] = codes.WRONG_AMOUNT_PAID  # E-13
-        case.flag("amount mismatch")
+        case.alarm(sale, "amount mismatch")
         note = f"approved {outcome.amount} instead of {sale.amount}"
     else:
         note = outcome.reason[:200]
+        if outcome.alarm:
+            case.alarm(sale, "answer without a valid signature")
     case.move(
         sale,
         Event.UNANSWERED,

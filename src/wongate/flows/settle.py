@@ -4,6 +4,7 @@ A change is a plain function of the payment as it stands under its lock; it move
 behind. Changes that wait at the same moment share one transaction: lock all, read all, decide one by one, write all.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,7 +22,12 @@ from wongate.flows.platform import Platform
 from wongate.store import callbacks, payments
 from wongate.store.payments import Key, Written
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+UNRESOLVED = "reconciliation needed"
+"""The flag of a payment whose truth at the provider is not known (N-10, N-12); it goes when the truth is found."""
 
 
 class Case:
@@ -40,6 +46,7 @@ class Case:
         self.operations = {operation.operation_id: operation for operation in operations}
         self.now = now
         self.written = Written()
+        self.alarms: list[dict[str, Any]] = []
         self._platform = platform
 
     @property
@@ -73,6 +80,8 @@ class Case:
         moved = replace(operation, status=status, stage=stage, seq=operation.seq + 1, **changes)
         if final or operation.status not in FINAL:
             self.payment = payment_after(self.payment, moved, event, self.now)
+        if stage is Stage.DONE and self.payment.flag == UNRESOLVED:
+            self.payment = replace(self.payment, flag="")
         self._keep(moved)
         self._record(operation, moved, event, final, note)
         if final or form is not None:
@@ -92,6 +101,15 @@ class Case:
         """Marks an odd state of the payment for people."""
         self.payment = replace(self.payment, flag=text)
         self.written.payments[self._key] = self.payment
+
+    def alarm(self, operation: Operation, text: str) -> None:
+        """A flag, and once this is committed a line in the log that a pager can be tied to."""
+        self.flag(text)
+        self.alarms.append({"alarm": text, "operation_id": operation.operation_id, **self._names})
+
+    @property
+    def _names(self) -> dict[str, Any]:
+        return {"project_id": self.payment.project_id, "payment_id": self.payment.payment_id}
 
     def note(self, operation: Operation, exchange: Exchange) -> None:
         """Keeps an exchange with the provider for the time line."""
@@ -243,16 +261,19 @@ class Door:
         return result
 
     async def _settle(self, changes: Sequence[Change[Any]]) -> Sequence[Any]:
-        async def story(tx: Tx) -> tuple[list[Any], Written]:
+        async def story(tx: Tx) -> tuple[list[Any], Written, dict[Key, Case]]:
             cases = await self._cases(tx, changes)
             written = Written()
             results = [_decide(change, cases, written) for change in changes]
             await open_lanes(self._platform, tx, written.callbacks)
             await payments.write(tx, written)
-            return results, written
+            return results, written, cases
 
-        results, written = await self._platform.database.run(story)
+        results, written, cases = await self._platform.database.run(story)
         self._platform.lanes.update((row["project_id"], row["lane"]) for row in written.callbacks)
+        for case in cases.values():
+            for alarm in case.alarms:
+                log.error("alarm", extra=alarm)
         return results
 
     async def _cases(self, tx: Tx, changes: Sequence[Change[Any]]) -> dict[Key, Case]:
