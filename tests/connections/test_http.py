@@ -132,6 +132,17 @@ async def post_json(client: Outbound, url: str, total_s: float = 10) -> Answer:
     return await client.post_json(url, b"{}", total_s=total_s)
 
 
+class Endless:
+    """A name server that hears the question and never answers."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        self.asked.set()
+        return await asyncio.Future()
+
+
 BOTH = pytest.mark.parametrize("post", [post_form, post_json])
 Post = Callable[..., Awaitable[Answer]]
 
@@ -273,17 +284,14 @@ async def test_a_name_that_is_not_found_never_left() -> None:
 
 
 async def test_a_name_server_that_never_answers_holds_a_call_only_for_its_time() -> None:
-    async def never(host: str, port: int) -> list[str]:
-        return await asyncio.Future()
-
-    async with outbound(lookup=never) as client:
-        assert NeverLeft("no connection in time") == await post_json(client, "http://shop.example/", 0.2)
+    async with outbound(lookup=Endless()) as client:
+        assert NeverLeft("no connection in time") == await post_json(client, "http://shop.example/", 0.5)
 
 
 @BOTH
 async def test_a_tls_handshake_that_stalls_never_left(post: Post) -> None:
     async with listening(silent) as peer, outbound() as client:
-        answer = await post(client, f"https://127.0.0.1:{peer.port}/", 0.3)
+        answer = await post(client, f"https://127.0.0.1:{peer.port}/", 0.5)
 
     assert NeverLeft("no connection in time") == answer
 
@@ -360,6 +368,27 @@ async def test_closing_the_client_leaves_open_calls_without_an_answer() -> None:
 
         for call in calls:
             assert isinstance(await call, NoAnswer)
+
+
+async def test_closing_the_client_ends_a_call_that_still_looks_up_its_name() -> None:
+    names = Endless()
+    async with outbound(lookup=names) as client:
+        call = asyncio.create_task(post_json(client, "http://shop.example/"))
+        await names.asked.wait()
+        await client.close()
+
+        assert NoAnswer("this server was stopping") == await call
+
+
+async def test_a_cancelled_call_is_cancelled() -> None:
+    names = Endless()
+    async with outbound(lookup=names) as client:
+        call = asyncio.create_task(post_json(client, "http://shop.example/"))
+        await names.asked.wait()
+        call.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await call
 
 
 # --- Answers that never end ---

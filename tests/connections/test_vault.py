@@ -46,6 +46,14 @@ def test_every_flipped_bit_is_refused(plain: str) -> None:
                 vault.open(changed, place=PLACE)
 
 
+def test_a_respelled_key_id_is_refused() -> None:
+    vault = Vault({7: b"k" * 32}, 7)
+    sealed = vault.seal("secret", place=PLACE)
+
+    with pytest.raises(VaultError, match="was changed"):
+        vault.open(sealed.replace("v1.7.", "v1.07."), place=PLACE)
+
+
 @pytest.mark.parametrize(
     "text", ["", "v1", "v1.", "v1.1.", "v1.1.AAAA", "v2.1.AAAA", "v1.x.AAAA", "plain", "v1.1.é"]
 )

@@ -208,9 +208,9 @@ def _session(tls: ssl.SSLContext | None, resolver: AbstractResolver | None = Non
 
 @lru_cache
 def _time_limits(connect_s: float, total_s: float) -> ClientTimeout:
-    # The connect limit rings first, so that a call which never left is known as one. aiohttp would round long
-    # limits up to whole seconds; ours are promises, so the threshold for that is out of reach.
-    return ClientTimeout(total=total_s, connect=min(connect_s, 0.95 * total_s), ceil_threshold=float("inf"))
+    # The connect limit rings well before the other, so that a call which never left is known as one. aiohttp
+    # would round long limits up to whole seconds; ours are promises, so the threshold for that is out of reach.
+    return ClientTimeout(total=total_s, connect=min(connect_s, total_s / 2), ceil_threshold=float("inf"))
 
 
 async def _post(
@@ -229,6 +229,10 @@ async def _post(
         return NeverLeft(_why_never_left(error))
     except (ClientError, TimeoutError) as error:
         return NoAnswer(_why_no_answer(error))
+    except asyncio.CancelledError:
+        if _is_being_cancelled():
+            raise
+        return NoAnswer("this server was stopping")  # closing a session cancels what waits for a connection
     try:
         if sum(len(name) + len(value) + len(": \r\n") for name, value in response.raw_headers) > _HEADERS_MAX:
             return NoAnswer("the headers of the answer are larger than 16 kB")
@@ -239,6 +243,11 @@ async def _post(
         return NoAnswer(defect)
     duration_ms = round((time.perf_counter() - started) * 1000)
     return Answered(response.status, content, _text_headers(response), duration_ms)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _read(response: ClientResponse) -> tuple[bytes, str | None]:
