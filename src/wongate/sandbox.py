@@ -70,7 +70,7 @@ def run(data: Path, port: int) -> int:
             addresses = _addresses(port, server.url, credentials)
             for child, url in _children(data, addresses, credentials, port):
                 supervisor.start(child, answers_at=url)
-            with _announced(announcement, addresses):
+            with Announcement(announcement, addresses):
                 print(_table(addresses), flush=True)
                 supervisor.run()
     except (embedded.EmbeddedError, NoAnswer, asyncpg.PostgresError, OSError) as error:
@@ -206,7 +206,7 @@ def _children(
     ]
 
 
-class _announced:  # noqa: N801 - reads as a word where it is used
+class Announcement:
     """`sandbox.json` while the sandbox runs. It goes even when we are killed: a shell waits for our end of a pipe to close."""
 
     def __init__(self, path: Path, addresses: Addresses) -> None:

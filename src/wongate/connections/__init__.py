@@ -1,1 +1,4 @@
-"""Raw wires that know nothing of payments: database, HTTP, clock, vault. May import the standard library and drivers, nothing of ours."""
+"""Raw wires that know nothing of payments: database, HTTP, clock, vault, processes.
+
+May import the standard library and drivers, nothing of ours.
+"""

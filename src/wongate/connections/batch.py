@@ -1,4 +1,4 @@
-"""Gathers what is waiting at the same moment into one unit of work: group commit, made of requests (performance: 2-3x pgbench)."""
+"""Gathers what is waiting at the same moment into one unit of work: a group commit made of requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -30,7 +30,7 @@ ACQUIRE_S = 5.0
 
 
 class Unavailable(Exception):
-    """The database cannot be reached or is overloaded: nothing was done, or nobody knows (then a resend meets the stored answer)."""
+    """The database cannot be reached or is overloaded. Nothing was done, or nobody knows: a resend meets the stored answer."""
 
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Numbers for rows: integers below 2^53, unique over all processes of an installation, ordered by time, made without asking anybody.
+"""Numbers for rows: integers below 2^53, unique over all processes of an installation, ordered by time, made without asking.
 
 41 bits milliseconds since 2024, 6 bits node, 6 bits counter: 64 nodes, 64,000 numbers a second each. A node number is leased
 (`store/nodes.py`); a process that slept past its lease makes no more numbers until it has leased again.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`code` goes on the wire as `payment.method`, `page_code` is its name on the Payment Page, `paths` its names in Gate paths."""
+    """`code` goes on the wire as `payment.method`; `page_code` names it on the Payment Page, `paths` in Gate paths."""
 
     code: str
     page_code: str

@@ -180,9 +180,9 @@ def status_after_refund(captured: int, refunded: int) -> PaymentStatus:
 
 
 def payment_after(payment: Payment, operation: Operation, event: Event, at: datetime) -> Payment:
-    """The payment once its operation has gone through the event; `operation` is the operation after it.
+    """The payment once its operation has gone through the event; `operation` is the one after it.
 
-    A refund holds its amount in `reserved` from its opening to its end (E-41); an operation that was final before changes nothing.
+    A refund holds its amount in `reserved` from its opening to its end (E-41).
     """
     if operation.kind is Kind.SALE:
         changed = _after_sale(payment, operation, event)

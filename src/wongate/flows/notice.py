@@ -143,10 +143,7 @@ async def _cancelled(
             and operation.amount == notice.amount
         ]
         if not ours:
-            case.flag("refunded outside the platform")
-            log.error(
-                "alarm", extra={"alarm": "refunded outside the platform", "operation_id": sale.operation_id}
-            )
+            case.alarm(case.sale, "refunded outside the platform")
             return "refunded outside the platform"
         refund = ours[0]
         if refund.stage is Stage.ASKING:

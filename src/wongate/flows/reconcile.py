@@ -1,4 +1,4 @@
-"""Finding out the truth: the limit time, the ladder for an unknown approval (N-10), refunds at the provider (N-12), notices (N-16).
+"""Finding out the truth: the limit time, the ladder for an unknown approval (N-10), refunds at the provider (N-12).
 
 Everything here is driven by `wake_at`: the worker claims an operation whose time has come and asks for the next step of its
 stage. Each step is intent, call, settle; a process that dies in between leaves an operation that wakes again.
@@ -99,7 +99,7 @@ async def _undo_again(platform: Platform, door: Door, project: Project, operatio
 
 
 async def undo(platform: Platform, door: Door, project: Project, payment_no: int, operation_id: int) -> None:
-    """One rung of N-10: net cancel, inquiry, ordinary cancel, until something is certain; otherwise the next rung's time is set."""
+    """One rung of N-10: net cancel, inquiry, ordinary cancel, until something is certain; else the next rung's time is set."""
     async with platform.database.read() as tx:
         operation = await payments.operation(tx, project.project_id, operation_id)
     if operation is None or operation.stage not in (Stage.UNDOING, Stage.RETURNING):

@@ -67,7 +67,7 @@ class _Opening:
         return _accepted(resent) if resent else self._open(case, self._refusal(case))
 
     def _first_of_resends(self, case: Case) -> Operation | None:
-        """The refund that a byte-identical request opened: unfinished, younger than the window, or named by the merchant (E-6)."""
+        """What a byte-identical request opened: unfinished, younger than the window, or named by the merchant (E-6)."""
         since = case.now - timedelta(seconds=self.project.settings.refund_resend_window_s)
         for operation in reversed(case.operations.values()):
             same = operation.kind is Kind.REFUND and operation.request_hash == self.request_hash

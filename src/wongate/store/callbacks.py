@@ -65,7 +65,8 @@ async def claim(
         "AND state = 'waiting' AND due_at <= $3 ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED) "
         "UPDATE callback c SET due_at = $4, attempt = attempt + 1 FROM due WHERE c.project_id = $1 "
         "AND c.operation_id = due.operation_id AND c.callback_id = due.callback_id "
-        "RETURNING c.project_id, c.operation_id, c.callback_id, c.payment_no, c.intermediate, c.lane, c.url, c.body, c.attempt, c.failures",
+        "RETURNING c.project_id, c.operation_id, c.callback_id, c.payment_no, c.intermediate, c.lane, c.url, c.body, "
+        "c.attempt, c.failures",
         project_id,
         lane,
         now,
@@ -76,7 +77,7 @@ async def claim(
 
 
 async def record(tx: Tx, sent: Sequence[Sent]) -> None:
-    """Writes attempts and the callbacks' next state; a send whose lease has passed to another worker leaves the callback alone."""
+    """Writes attempts and the callbacks' next state; a send whose lease has passed to another worker changes no callback."""
     rows = [
         {
             "project_id": s.due.project_id,
@@ -113,9 +114,10 @@ async def record(tx: Tx, sent: Sequence[Sent]) -> None:
 
 
 async def drop_intermediate(tx: Tx, operations: Sequence[tuple[int, int]], now: datetime) -> None:
-    """An intermediate callback is pointless once the final one has arrived (E-20); pairs of (project_id, operation_id)."""
+    """An intermediate callback is pointless once the final one has arrived (E-20). Pairs of (project_id, operation_id)."""
     await tx.execute(
-        "UPDATE callback c SET state = 'dropped', finished_at = $3 FROM unnest($1::bigint[], $2::bigint[]) AS r(project_id, operation_id) "
+        "UPDATE callback c SET state = 'dropped', finished_at = $3 "
+        "FROM unnest($1::bigint[], $2::bigint[]) AS r(project_id, operation_id) "
         "WHERE c.project_id = r.project_id AND c.operation_id = r.operation_id AND c.intermediate AND c.state = 'waiting'",
         [project_id for project_id, _ in operations],
         [operation_id for _, operation_id in operations],

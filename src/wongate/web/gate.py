@@ -1,4 +1,4 @@
-"""Gate: the merchant's server-to-server interface (`/v2`). One thin ASGI callable; acceptance order, codes and bodies are E-5 to E-13."""
+"""Gate, the merchant's server-to-server interface (`/v2`): one thin ASGI callable; order, codes and bodies are E-5 to E-13."""
 
 import hashlib
 import logging
