@@ -25,7 +25,7 @@ async def make_order(request: Request) -> Response:
         description = _text(members.get("description", ""))
     except (BodyTooLarge, BodyUnreadable) as problem:
         return _refuse(problem)
-    order = selling.place_order(
+    order = selling.new_order(
         shop, item="", description=description, amount=amount, way="gate", language="en"
     )
     answer = await selling.sell(shop, order, payer_ip(request))

@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from wongate_simulator.shop import selling
 from wongate_simulator.shop.api import payer_ip
 from wongate_simulator.shop.bodies import read_form
+from wongate_simulator.shop.gate_client import Answer
 from wongate_simulator.shop.goods import GOODS
 from wongate_simulator.shop.orders import Order
 from wongate_simulator.shop.payment_page import page_url, widget_parameters
@@ -39,7 +40,7 @@ async def make_order(request: Request) -> Response:
     if good is None or way not in ("gate", "page", "widget"):
         return not_found(request)
     language = reader_language(request)
-    order = selling.place_order(
+    order = selling.new_order(
         shop,
         item=good.name,
         description=Speech(language)(f"good.{good.name}"),
@@ -51,12 +52,11 @@ async def make_order(request: Request) -> Response:
 
 
 async def _start_paying(request: Request, shop: Shop, order: Order) -> Response:
-    if order.way == "page":
-        return _go(page_url(shop.settings, order))
-    if order.way == "widget":
-        return _go(_path(order, "/widget"))
-    answer = await selling.sell(shop, order, payer_ip(request))
-    return _go(_path(order, "/pay" if answer.accepted else ""))
+    if order.way == "gate":
+        answer = await selling.sell(shop, order, payer_ip(request))
+        return _go(_path(order, "/pay" if answer.accepted else ""))
+    shop.orders.place(order)
+    return _go(page_url(shop.settings, order) if order.way == "page" else _path(order, "/widget"))
 
 
 async def pay(request: Request) -> Response:
@@ -149,7 +149,9 @@ async def send_again(request: Request) -> Response:
     sent = shop.orders.request(request.path_params["number"])
     if order is None or sent is None or sent.payment_id != order.payment_id:
         return not_found(request)
-    answer = await selling.send_again(shop, sent)
+    answer = Answer(sent.http_status, sent.answer)
+    if answer.resendable:  # not when it was answered meanwhile, in another tab
+        answer = await selling.send(shop, sent)
     return _go(_path(order, "/pay" if sent.kind == "sale" and answer.accepted else ""))
 
 

@@ -106,7 +106,7 @@ def _before_any_news(order: Order, requests: list[SentRequest]) -> Progress:
     code, message = refused_by(answer)
     if order.way in ("page", "widget"):
         status = "on the page"
-    elif answer.accepted:
+    elif answer.accepted or order.way == "elsewhere":
         status = "processing"
     else:
         status = "awaiting answer" if answer.resendable else "refused"

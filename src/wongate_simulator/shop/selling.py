@@ -34,8 +34,8 @@ def new_id(prefix: str) -> str:
     return f"{prefix}-" + "".join(secrets.choice(ID_LETTERS) for _ in range(10))
 
 
-def place_order(shop: Shop, *, item: str, description: str, amount: int, way: str, language: str) -> Order:
-    order = Order(
+def new_order(shop: Shop, *, item: str, description: str, amount: int, way: str, language: str) -> Order:
+    return Order(
         payment_id=new_id("shop"),
         item=item,
         description=description,
@@ -45,27 +45,29 @@ def place_order(shop: Shop, *, item: str, description: str, amount: int, way: st
         language=language,
         created_at=shop.orders.now(),
     )
-    shop.orders.place(order)
-    return order
 
 
 async def sell(shop: Shop, order: Order, payer_ip: str) -> Answer:
+    """Keeps the order and its sale request together, then sends the request to Gate."""
     message = gate_client.sale_message(shop.settings, order, payer_ip)
-    return await _send(shop, order.payment_id, "sale", gate_client.SALE, message)
+    with shop.orders.all_or_nothing():
+        shop.orders.place(order)
+        request = _keep(shop, order.payment_id, "sale", gate_client.SALE, message)
+    return await send(shop, request)
 
 
 async def refund(shop: Shop, payment_id: str, refund_id: str, amount: int | None, reason: str) -> Answer:
     message = gate_client.refund_message(shop.settings, payment_id, refund_id, amount, reason)
-    return await _send(shop, payment_id, "refund", gate_client.REFUND, message, refund_id)
+    return await send(shop, _keep(shop, payment_id, "refund", gate_client.REFUND, message, refund_id))
 
 
 async def ask_status(shop: Shop, payment_id: str) -> Answer:
     message = gate_client.status_message(shop.settings, payment_id)
-    return await _send(shop, payment_id, "status", gate_client.STATUS, message)
+    return await send(shop, _keep(shop, payment_id, "status", gate_client.STATUS, message))
 
 
-async def send_again(shop: Shop, request: SentRequest) -> Answer:
-    """The same bytes: the platform recognises them and starts nothing twice (E-6)."""
+async def send(shop: Shop, request: SentRequest) -> Answer:
+    """For the first time or again: the platform recognises the same bytes and starts nothing twice (E-6)."""
     answer = await shop.gate.send(request.url, request.body)
     shop.orders.keep_answer(request.number, answer.http_status, answer.text, _is_signed(shop, answer))
     shop.watchers.wake(request.payment_id)
@@ -76,14 +78,13 @@ def standing(shop: Shop, order: Order) -> Progress:
     return progress(order, shop.orders.requests(order.payment_id), shop.orders.callbacks(order.payment_id))
 
 
-async def _send(
+def _keep(
     shop: Shop, payment_id: str, kind: str, path: str, message: Message, refund_id: str | None = None
-) -> Answer:
-    """Kept first, then sent: whatever happens in between, the request can be sent again as it was."""
-    request = shop.orders.keep_request(
+) -> SentRequest:
+    """Kept before it is sent: whatever happens in between, the request can be sent again as it was."""
+    return shop.orders.keep_request(
         payment_id, kind, shop.gate.url(path), shop.gate.sign(message), signed_text(message), refund_id
     )
-    return await send_again(shop, request)
 
 
 def _is_signed(shop: Shop, answer: Answer) -> bool:

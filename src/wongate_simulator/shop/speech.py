@@ -34,7 +34,8 @@ class Speech:
 
     def callback_title(self, operation_type: str, operation_status: str) -> str:
         title = self._words.get(f"callback.{operation_type}", self._words["callback.other"])
-        return f"{title}: {self.status(operation_status)}" if operation_status else title
+        status = self._words.get(f"{operation_type}.{operation_status}") or self.status(operation_status)
+        return f"{title}: {status}" if status else title
 
 
 def won(amount: int, language: str) -> str:
