@@ -102,7 +102,10 @@ class Runtime:
 
 
 def choose_runtime(data_dir: Path, log: LogFile, lock: int) -> Runtime:
-    """PostgreSQL refuses to run as root: root becomes another number in a namespace, else `nobody`."""
+    """PostgreSQL refuses to run as root: root becomes another number in a namespace, else `nobody`.
+
+    In a namespace nothing on the machine is touched, and the data may lie under /root. Docker allows none.
+    """
     runtime = Runtime(find_binaries(), log, lock)
     if os.geteuid() != 0:
         return runtime if _has_name(os.geteuid()) else replace(runtime, identity="namespace")
@@ -120,16 +123,19 @@ def _has_name(uid: int) -> bool:
 
 
 def _as_nobody(runtime: Runtime, data_dir: Path) -> Runtime:
+    entry = pwd.getpwnam("nobody")
+    nobody = f"{entry.pw_uid}:{entry.pw_gid}"
+    runtime = replace(runtime, identity=nobody, owner=(entry.pw_uid, entry.pw_gid))
     closed = next((path for path in data_dir.parents if not path.stat().st_mode & 0o001), None)
     if closed is not None:
+        entering = replace(runtime, identity=f"{nobody}:enter")
+        if _runs(entering):
+            return entering
         raise EmbeddedError(
             f"as root, the database server runs as the user `nobody`, who may not enter {closed}: "
             "choose another data directory, or do not run as root"
         )
     data_dir.chmod(0o711)  # what `nobody` owns lies one step further in; the password stays root's
-    nobody = pwd.getpwnam("nobody")
-    owner = nobody.pw_uid, nobody.pw_gid
-    runtime = replace(runtime, identity=f"{owner[0]}:{owner[1]}", owner=owner)
     if _runs(runtime):
         return runtime
     version = ".".join(str(part) for part in version_of(runtime.binaries))
@@ -140,20 +146,23 @@ def _runs(runtime: Runtime) -> bool:
     return runtime.spawn("postgres", "--version").wait() == 0
 
 
-def prepare_cluster(place: Place, runtime: Runtime, say: Say) -> None:
+def prepare_cluster(place: Place, runtime: Runtime, fsync: str, say: Say) -> None:
+    """`fsync` is PostgreSQL's setting: with "off" a new cluster, like all in it, may be lost with the machine."""
     if not place.cluster.exists():
         say(f"making a new database in {place.data_dir}")
-        _make_cluster(place, runtime)
+        _make_cluster(place, runtime, fsync)
         _write_password(place)
         return
     _check_version(place.cluster, runtime.binaries)
     runtime.give(place.cluster)
     if read_password(place.data_dir) is None:  # lost, or the line above this was never reached
-        _run_sql(place.cluster, runtime, f"ALTER ROLE {ROLE} PASSWORD '{_scram_verifier(place.password)}'")
+        _run_sql(
+            place.cluster, runtime, fsync, f"ALTER ROLE {ROLE} PASSWORD '{_scram_verifier(place.password)}'"
+        )
         _write_password(place)
 
 
-def _make_cluster(place: Place, runtime: Runtime) -> None:
+def _make_cluster(place: Place, runtime: Runtime, fsync: str) -> None:
     """initdb, then the role and the database. The directory gets its name last, so it is whole or absent."""
     unfinished = place.data_dir / "cluster.partial"
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -162,11 +171,13 @@ def _make_cluster(place: Place, runtime: Runtime) -> None:
         "initdb",
         *["-D", str(unfinished), "-U", "postgres", "-E", "UTF8", "--no-locale"],
         *["--data-checksums", "--auth=reject", "--no-instructions"],
+        *(["--no-sync"] if fsync == "off" else []),
     )
     (unfinished / "pg_hba.conf").write_text(_HBA)
     _run_sql(
         unfinished,
         runtime,
+        fsync,
         # CREATEDB: each test makes itself a database.
         f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{_scram_verifier(place.password)}'",
         f"CREATE DATABASE {DATABASE} OWNER {ROLE}",
@@ -215,10 +226,11 @@ def open_private(path: Path) -> IO[str]:
     return path.open("r+")
 
 
-def _run_sql(cluster: Path, runtime: Runtime, *statements: str) -> None:
+def _run_sql(cluster: Path, runtime: Runtime, fsync: str, *statements: str) -> None:
     """Runs statements, a line each, as superuser while no server runs."""
     text = "".join(f"{statement}\n" for statement in statements)
-    runtime.run("postgres", "--single", "-D", str(cluster), "-c", "exit_on_error=on", "postgres", text=text)
+    options = ["-D", str(cluster), "-c", "exit_on_error=on", "-c", f"fsync={fsync}"]
+    runtime.run("postgres", "--single", *options, "postgres", text=text)
 
 
 def _scram_verifier(password: str) -> str:

@@ -91,7 +91,7 @@ class Server:
         self.socket_dir = place.socket_dir
         self._place = place
         self._owner_lock = owner_lock
-        self._settings = settings
+        self._settings = {**_SETTINGS, **settings}
         self._say = say
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -104,7 +104,7 @@ class Server:
         place, say = self._place, self._say
         with _sole_server(place, say) as lock, closing(LogFile(place.data_dir / "server.log")) as log:
             runtime = choose_runtime(place.data_dir, log, lock)
-            prepare_cluster(place, runtime, say)
+            prepare_cluster(place, runtime, self._settings["fsync"], say)
             _prepare_socket_dir(place, runtime)
             _remove_stale_files(place)
             self._process = _launch(place, runtime, self._settings)
@@ -261,8 +261,8 @@ def _is_server_of(cluster: Path, pid: int) -> bool:
 
 
 def _launch(place: Place, runtime: Runtime, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    every_setting = {**_SETTINGS, "unix_socket_directories": str(place.socket_dir), **settings}
-    options = [option for name, value in every_setting.items() for option in ("-c", f"{name}={value}")]
+    settings = {**settings, "unix_socket_directories": str(place.socket_dir)}
+    options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
     # SIGINT is PostgreSQL's fast shutdown.
     return runtime.spawn("postgres", "-D", str(place.cluster), *options, dies_by=signal.SIGINT)
 

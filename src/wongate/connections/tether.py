@@ -10,7 +10,8 @@ by its path, so that neither site-packages nor the rest of Wongate is loaded.
 
 PARENT    the process that must live; when it is already gone, nothing is started
 SIGNAL    what the program gets when PARENT dies, in whatever way
-IDENTITY  `self`, `namespace` (root calls itself user 1, see `enter_namespace`) or `UID:GID`
+IDENTITY  `self`; `namespace`, where root is user 1 (see `enter_namespace`); `UID:GID`; or `UID:GID:enter`, who
+          keeps root's right to enter and use every directory
 LIFELINE  `kernel` where the kernel delivers SIGNAL, else the read end of a pipe that only PARENT can write
 """
 
@@ -22,7 +23,12 @@ import threading
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+PR_SET_KEEPCAPS = 8
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
 CLONE_NEWUSER = 0x10000000  # <linux/sched.h>
+CAP_DAC_OVERRIDE = 1  # <linux/capability.h>; Docker leaves it to root, unlike CAP_DAC_READ_SEARCH
+CAPABILITY_VERSION_3 = 0x20080522
 NOT_STARTED = 127  # what shells answer for a command that cannot be run
 
 
@@ -43,10 +49,14 @@ def take_identity(identity: str) -> None:
     if identity == "namespace":
         enter_namespace()
     elif identity != "self":
-        uid, gid = (int(number) for number in identity.split(":"))
+        uid, gid, *enter = identity.split(":")
+        if enter:
+            _call("prctl", PR_SET_KEEPCAPS, 1)
         os.setgroups([])
-        os.setgid(gid)
-        os.setuid(uid)
+        os.setgid(int(gid))
+        os.setuid(int(uid))
+        if enter:
+            keep_the_right_to_enter()
 
 
 def enter_namespace() -> None:
@@ -56,6 +66,15 @@ def enter_namespace() -> None:
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"1 {uid} 1")
     Path("/proc/self/gid_map").write_text(f"1 {gid} 1")
+
+
+def keep_the_right_to_enter() -> None:
+    """Of root's rights only this one is left, and the program inherits it (an ambient capability)."""
+    bits = 1 << CAP_DAC_OVERRIDE
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    effective_permitted_inheritable = (ctypes.c_uint32 * 6)(bits, bits, bits, 0, 0, 0)
+    _call("capset", header, effective_permitted_inheritable)
+    _call("prctl", PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
 
 
 def die_with(parent: int, death_signal: int) -> None:
@@ -101,7 +120,7 @@ def watch(lifeline: int, death_signal: int, program: list[str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _call(name: str, *arguments: int) -> None:
+def _call(name: str, *arguments: int | ctypes.Array[ctypes.c_uint32]) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, name)(*arguments) != 0:
         number = ctypes.get_errno()
