@@ -65,7 +65,7 @@ def why_wrong(
     for hint, text in _suspects(formula, fields, key, other_keys, seen_dates):
         if _sha256(text) == given.lower():
             return [hint]
-    return [*_shape_hints(given), Hint("unknown", " + ".join([*FORMULAS[formula], "MerchantKey"]))]
+    return [*_shape_hints(given), Hint("unknown", _spelled(FORMULAS[formula]))]
 
 
 def _suspects(
@@ -76,6 +76,13 @@ def _suspects(
     seen_dates: Iterable[str],
 ) -> Iterator[tuple[Hint, str]]:
     names = FORMULAS[formula]
+    # Requests of different kinds name their amount differently; a mixed-up formula would have used the one it had.
+    values = {"CancelAmt": fields.get("Amt", ""), "Amt": fields.get("CancelAmt", ""), **fields}
+    for other in FORMULAS.values():
+        yield (
+            Hint("other_formula", _spelled(other)),
+            "".join([*(values.get(name, "") for name in other), key]),
+        )
 
     def joined(changed: Mapping[str, str] | None = None, secret: str = key) -> str:
         values = {**fields, **(changed or {})}
@@ -113,13 +120,14 @@ def _variants(name: str, value: str, seen_dates: Iterable[str]) -> Iterator[tupl
 
 def _rearranged(formula: str, fields: Mapping[str, str], key: str) -> Iterator[tuple[Hint, str]]:
     pieces = {**{name: fields.get(name, "") for name in FORMULAS[formula]}, "MerchantKey": key}
-    for other, names in FORMULAS.items():
-        values = {"CancelAmt": fields.get("Amt", ""), "Amt": fields.get("CancelAmt", ""), **fields}
-        yield Hint("other_formula", other), "".join([*(values.get(name, "") for name in names), key])
     for order in permutations(pieces):
         yield Hint("order", " + ".join(order)), "".join(pieces[name] for name in order)
     for separator in ("&", "|", ",", ":", ";", " ", "-", "+"):
         yield Hint("separator", separator), separator.join(pieces.values())
+
+
+def _spelled(names: Iterable[str]) -> str:
+    return " + ".join([*names, "MerchantKey"])
 
 
 def _shape_hints(given: str) -> list[Hint]:

@@ -121,7 +121,7 @@ WORDS: dict[str, str] = {
     "hint_key_trimmed": "The end of the MerchantKey differs: a line break or space was added, or its '=' is missing.",
     "hint_utc_date": "EdiDate was hashed in UTC. Hash the EdiDate (KST) exactly as it is sent.",
     "hint_old_date": "Hashed with the EdiDate {} of an earlier request. Hash the one that is sent.",
-    "hint_other_formula": "Hashed by formula {}, which belongs to another kind of request.",
+    "hint_other_formula": "Hashed by the formula of another kind of request: {}",
     "hint_order": "The pieces were joined in another order: {}",
     "hint_separator": "The pieces were joined with “{}” between them. There is no separator.",
     "hint_sha512": "128 characters were sent. The hash is SHA-256, not SHA-512.",

@@ -121,7 +121,7 @@ WORDS: dict[str, str] = {
     "hint_key_trimmed": "MerchantKey 끝이 다릅니다: 줄바꿈이나 공백이 붙었거나 '=' 이 빠졌습니다.",
     "hint_utc_date": "EdiDate를 UTC로 해시했습니다. 보낸 EdiDate(KST) 그대로 해시해야 합니다.",
     "hint_old_date": "이전 요청의 EdiDate {} 로 해시했습니다. 보낸 EdiDate로 해시해야 합니다.",
-    "hint_other_formula": "다른 요청의 공식({})으로 해시했습니다.",
+    "hint_other_formula": "다른 요청의 공식으로 해시했습니다: {}",
     "hint_order": "이어 붙인 순서가 다릅니다. 사용한 순서: {}",
     "hint_separator": "값 사이에 구분자 '{}' 를 넣었습니다. 구분자 없이 이어 붙입니다.",
     "hint_sha512": "길이가 128자입니다. SHA-512가 아니라 SHA-256을 사용합니다.",
