@@ -77,8 +77,8 @@ class FakeGate:
             status=200 if self.has_page else 404, text=MERCHANT_JS, content_type="text/javascript"
         )
 
-    async def payment_page(self, request: web.Request) -> web.Response:
-        return web.json_response(dict(request.query))
+    async def nothing(self, _request: web.Request) -> web.Response:
+        return web.Response(content_type="text/css")
 
     @property
     def request_id(self) -> str:
@@ -197,7 +197,8 @@ async def gate_on_stage() -> AsyncIterator[FakeGate]:
     app.router.add_post("/v2/{rest:.*}", gate.take)
     app.router.add_post("/window", gate.window)
     app.router.add_get("/shared/merchant.js", gate.merchant_js)
-    app.router.add_get("/payment", gate.payment_page)
+    app.router.add_get("/shared/merchant.css", gate.nothing)
+    app.router.add_get("/favicon.ico", gate.nothing)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
