@@ -6,7 +6,10 @@ import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from wongate_simulator.mistakes import Mistake
+
 KST = timezone(timedelta(hours=9), "KST")
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=KST).timestamp(), datetime(2100, 1, 1, tzinfo=KST).timestamp()
 OFFSET = struct.Struct("<d")
 
 
@@ -34,13 +37,23 @@ class Clock:
         return time.time() + self.offset_s
 
     def advance(self, seconds: float) -> None:
+        """Raises Mistake outside the years that a TID can tell apart."""
+        _check(self.now() + seconds)
         self.offset_s += seconds
 
     def set_to(self, moment: float) -> None:
+        """Raises Mistake as `advance` does."""
+        _check(moment)
         self.offset_s = moment - time.time()
 
     def reset(self) -> None:
         self.offset_s = 0.0
+
+
+def _check(moment: float) -> None:
+    # Written so that NaN, which compares with nothing, is refused too.
+    if not EARLIEST <= moment < LATEST:
+        raise Mistake("the clock goes from 2000 to 2099: TIDs and AuthDate write the year in two digits")
 
 
 def _map_file(path: Path) -> mmap.mmap:

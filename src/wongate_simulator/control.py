@@ -55,6 +55,12 @@ async def _object(request: Request) -> dict[str, Any]:
     return wanted
 
 
+def _number(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Mistake(f"{name} must be a whole number")
+    return int(text)
+
+
 # clock
 
 
@@ -74,13 +80,20 @@ async def set_clock(request: Request) -> Response:
         case {"reset": True}:
             sim.clock.reset()
         case {"now": str() as text}:
-            moment = datetime.fromisoformat(text)
-            sim.clock.set_to((moment if moment.tzinfo else moment.replace(tzinfo=KST)).timestamp())
+            sim.clock.set_to(_moment(text))
         case _:
             raise Mistake("give advance_s as a number of seconds, reset as true, or now as an ISO 8601 time")
     cancellation.settle_in_progress(sim)
     sim.notices.wake()
     return JSONResponse(_clock(sim))
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as mistake:
+        raise Mistake(f"now must be an ISO 8601 time such as 2026-11-23T10:00:00+09:00, not {text[:40]!r}") from mistake
+    return (moment if moment.tzinfo else moment.replace(tzinfo=KST)).timestamp()
 
 
 def _clock(sim: Simulator) -> dict[str, Any]:
@@ -122,7 +135,7 @@ async def arm_fault(request: Request) -> Response:
 async def clear_faults(request: Request) -> Response:
     """All, or ?id=N."""
     text = request.query_params.get("id")
-    return JSONResponse({"removed": simulator_of(request).faults.disarm(int(text) if text else None)})
+    return JSONResponse({"removed": simulator_of(request).faults.disarm(_number(text, "id") if text else None)})
 
 
 # books and log
@@ -143,7 +156,7 @@ async def _bytes(pieces: Any) -> AsyncIterator[bytes]:
 
 async def get_exchanges(request: Request) -> Response:
     asked = request.query_params
-    limit = max(1, min(int(asked.get("limit", "100")), 2000))
+    limit = _number(asked.get("limit", "100"), "limit")
     chosen = simulator_of(request).exchanges.latest(
         limit, moid=asked.get("moid", ""), tid=asked.get("tid", ""), kind=asked.get("kind", "")
     )
@@ -151,7 +164,7 @@ async def get_exchanges(request: Request) -> Response:
 
 
 async def get_notices(request: Request) -> Response:
-    notices = simulator_of(request).books.notices(int(request.query_params.get("limit", "100")))
+    notices = simulator_of(request).books.notices(_number(request.query_params.get("limit", "100"), "limit"))
     shown = [
         {**asdict(notice), "body": notice.body.decode("ascii"), "next_at": iso(notice.next_at)}
         for notice in notices

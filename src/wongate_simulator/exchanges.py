@@ -8,6 +8,7 @@ from typing import Any
 from wongate_simulator import hashing
 from wongate_simulator.clock import iso
 from wongate_simulator.hashing import Hint
+from wongate_simulator.words import EN, hint_text
 
 KEPT = 2000  # a developer's afternoon; at a few kB each the log stays below 10 MB
 
@@ -46,7 +47,7 @@ class Exchange:
             "formula": self.formula,
             "hash_input": [[name, value] for name, value in self.hash_input()],
             "signature_ok": self.signature_ok,
-            "hints": [{"key": hint.key, "detail": hint.detail} for hint in self.hints],
+            "hints": [{"key": h.key, "detail": h.detail, "text": hint_text(h.key, h.detail, EN)} for h in self.hints],
             "verdict": self.verdict,
             "text": self.text,
             "answer": self.answer,

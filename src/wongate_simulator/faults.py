@@ -133,9 +133,9 @@ class Faults:
 
 def _read(fault_id: int, wanted: dict[str, Any]) -> Fault:
     kind, on = wanted.get("kind"), wanted.get("on")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise Mistake(f"kind must be one of {', '.join(KINDS)}")
-    if on not in KINDS[kind]:
+    if not isinstance(on, str) or on not in KINDS[kind]:
         raise Mistake(f"on must be one of {', '.join(KINDS[kind])} for {kind}")
     known = {"kind", "on", "times", "moid", "tid", *OPTIONS.get(kind, ())}
     if unknown := sorted(set(wanted) - known):
@@ -163,6 +163,8 @@ def _option(name: str, value: Any, default: Any) -> Any:
         raise Mistake(f"{name} must be of type {type(default).__name__}")
     if name in CHOICES and value not in CHOICES[name]:
         raise Mistake(f"{name} must be one of {', '.join(CHOICES[name])}")
+    if isinstance(value, dict) and not all(isinstance(text, str) for text in value.values()):
+        raise Mistake(f"{name} must map names to strings")
     if isinstance(value, float) and not 0 <= value <= 86_400 * 400:
         raise Mistake(f"{name} must be from 0 to 400 days in seconds")
     if name == "status" and not 400 <= value <= 599:

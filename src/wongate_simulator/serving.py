@@ -77,6 +77,7 @@ def _server(app: ASGIApp) -> uvicorn.Server:
         app,
         http=CuttableProtocol,
         lifespan="on",
+        proxy_headers=False,
         access_log=False,
         log_config=None,
         server_header=False,

@@ -2,7 +2,6 @@
 
 WORDS: dict[str, str] = {
     "window_title": "Payment",
-    "merchant": "Merchant",
     "goods": "Goods",
     "amount": "Amount",
     "order": "Order number",
@@ -43,7 +42,6 @@ WORDS: dict[str, str] = {
     "signature_check": "Signature check",
     "signature_good": "SignData is right.",
     "signature_bad": "SignData is wrong.",
-    "signature_unchecked": "not checked",
     "hash_of": "Hash input",
     "faults_armed": "Faults armed",
     "none": "none",
@@ -89,7 +87,6 @@ WORDS: dict[str, str] = {
     "all_kinds": "all",
     "request": "Request",
     "answer": "Answer",
-    "verdict": "Verdict",
     "time": "Time",
     "kind": "Kind",
     "state": "State",

@@ -2,7 +2,6 @@
 
 WORDS: dict[str, str] = {
     "window_title": "결제하기",
-    "merchant": "가맹점",
     "goods": "상품명",
     "amount": "결제금액",
     "order": "주문번호",
@@ -43,7 +42,6 @@ WORDS: dict[str, str] = {
     "signature_check": "서명 검사",
     "signature_good": "SignData가 올바릅니다.",
     "signature_bad": "SignData가 틀립니다.",
-    "signature_unchecked": "검사하지 않음",
     "hash_of": "해시 입력",
     "faults_armed": "켜져 있는 장애",
     "none": "없음",
@@ -89,7 +87,6 @@ WORDS: dict[str, str] = {
     "all_kinds": "전체",
     "request": "요청",
     "answer": "응답",
-    "verdict": "판정",
     "time": "시각",
     "kind": "종류",
     "state": "상태",

@@ -2,7 +2,6 @@
 
 WORDS: dict[str, str] = {
     "window_title": "Оплата",
-    "merchant": "Продавец",
     "goods": "Товар",
     "amount": "Сумма",
     "order": "Номер заказа",
@@ -43,7 +42,6 @@ WORDS: dict[str, str] = {
     "signature_check": "Проверка подписи",
     "signature_good": "SignData верна.",
     "signature_bad": "SignData неверна.",
-    "signature_unchecked": "не проверялась",
     "hash_of": "Вход хеша",
     "faults_armed": "Включённые сбои",
     "none": "нет",
@@ -89,7 +87,6 @@ WORDS: dict[str, str] = {
     "all_kinds": "все",
     "request": "Запрос",
     "answer": "Ответ",
-    "verdict": "Решение",
     "time": "Время",
     "kind": "Вид",
     "state": "Состояние",

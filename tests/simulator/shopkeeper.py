@@ -17,7 +17,7 @@ from aiohttp import web
 
 from wongate_simulator.app import create_app
 from wongate_simulator.connections import CuttableProtocol
-from wongate_simulator.serving import listen
+from wongate_simulator.serving import address, listen
 
 MID = "nicepay00m"
 # NICEPAY's public demonstration key.
@@ -229,13 +229,13 @@ async def simulator(data_dir: Path, **settings: Any) -> AsyncIterator[Shopkeeper
 async def serving(app: Any) -> AsyncIterator[str]:
     """uvicorn without its main loop, which looks only every 0.1 s whether it is over: 200 tests feel that."""
     listener = listen("127.0.0.1", 0)
-    config = uvicorn.Config(app, http=CuttableProtocol, lifespan="on", log_config=None)
+    config = uvicorn.Config(app, http=CuttableProtocol, lifespan="on", log_config=None, proxy_headers=False)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     await server.startup([listener])
     try:
-        yield "http://127.0.0.1:{}".format(listener.getsockname()[1])
+        yield address(*listener.getsockname())
     finally:
         for accepting in server.servers:
             accepting.close()
@@ -253,7 +253,7 @@ async def _sink(keeper: Shopkeeper) -> AsyncIterator[None]:
     await runner.setup()
     listener = listen("127.0.0.1", 0)
     await web.SockSite(runner, listener).start()
-    keeper.sink_url = "http://127.0.0.1:{}".format(listener.getsockname()[1])
+    keeper.sink_url = address(*listener.getsockname())
     try:
         yield
     finally:
