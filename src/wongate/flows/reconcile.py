@@ -182,7 +182,10 @@ def _next_rung(case: Case, operation: Operation) -> None:
     details = {**operation.details, "rungs": rungs + 1, "unclear_since": unclear_since}
     long_unclear = case.now >= datetime.fromisoformat(unclear_since) + UNCLEAR_FOR
     pause_s = RUNGS_S[rungs] if rungs < len(RUNGS_S) else SLOW_RUNG_S if long_unclear else RUNG_S
-    operation = case.change(operation, details=details, wake_at=case.now + timedelta(seconds=pause_s))
+    wake_at = case.now + timedelta(seconds=pause_s)
+    if operation.stage is Stage.UNDOING and operation.limit_at is not None and case.now < operation.limit_at:
+        wake_at = min(wake_at, operation.limit_at)  # the decline is due then (E-39), however long the rung
+    operation = case.change(operation, details=details, wake_at=wake_at)
     if long_unclear and case.payment.flag == "":
         case.alarm(operation, UNRESOLVED)
     if operation.stage is Stage.UNDOING and operation.limit_at is not None and case.now >= operation.limit_at:
