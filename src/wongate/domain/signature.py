@@ -43,9 +43,21 @@ def canonical(data: Mapping[str, Any], *, order: Order = Order.NATURAL, doubled_
     Numbers are printed as PHP prints them: 14 significant digits for floats and for integers beyond 64 bits.
     `doubled_colons`: newer clients double a colon inside a key, older ones do not.
     """
+    lines = lines_of(data, by_level=order is Order.LEVELS, doubled_colons=doubled_colons)
+    if order is Order.NATURAL:
+        lines = natural_sorted(lines)
+    elif order is Order.TEXT:
+        lines.sort()
+    texts = [f"{path}:{value}" for path, value in lines]
+    return ";".join(sorted(texts) if order is Order.LINES else texts)
+
+
+def lines_of(data: Mapping[str, Any], *, by_level: bool = False, doubled_colons: bool = True) -> list[Line]:
+    """The (path, value) pairs that are signed, in the order of the message or as JavaScript sorts each
+    level."""
     lines: list[Line] = []
-    _flatten(data.items(), "", "::" if doubled_colons else ":", order is Order.LEVELS, lines)
-    return _joined(lines, order)
+    _flatten(data.items(), "", "::" if doubled_colons else ":", by_level, lines)
+    return lines
 
 
 def sign(data: Mapping[str, Any], secret: str) -> str:
@@ -64,7 +76,7 @@ def verify(data: Mapping[str, Any], signature: object, secrets: Sequence[str]) -
 
     Never raises, whatever JSON brought in. An empty secret verifies nothing.
     """
-    return _matches(_readings(data), signature, secrets)
+    return _matches(readings(data), signature, secrets)
 
 
 def verify_page(params: Mapping[str, str], signature: object, secrets: Sequence[str]) -> bool:
@@ -76,12 +88,12 @@ def verify_page(params: Mapping[str, str], signature: object, secrets: Sequence[
     return _matches(_page_readings(params), signature, secrets)
 
 
-def _matches(readings: Iterator[str], signature: object, secrets: Sequence[str]) -> bool:
+def _matches(texts: Iterator[str], signature: object, secrets: Sequence[str]) -> bool:
     if not isinstance(signature, str) or len(signature) != _LENGTH or not signature.isascii():
         return False
     given = signature.encode()
     try:
-        for text in readings:
+        for text in texts:
             for secret in secrets:
                 if secret and hmac.compare_digest(digest(text, secret), given):
                     return True
@@ -90,7 +102,7 @@ def _matches(readings: Iterator[str], signature: object, secrets: Sequence[str])
     return False
 
 
-def _readings(data: Mapping[str, Any]) -> Iterator[str]:
+def readings(data: Mapping[str, Any]) -> Iterator[str]:
     """Every distinct string to sign that a known client could have made of this message, PHP's first."""
     seen: set[str] = set()
     for doubled_colons in (True, False):
@@ -107,8 +119,8 @@ def _page_readings(params: Mapping[str, str]) -> Iterator[str]:
     own = {name: value for name, value in params.items() if not name.startswith("_")}
     without_browser_side = {name: value for name, value in own.items() if name not in BROWSER_SIDE}
     for variant in (own, params, without_browser_side):
-        yield from _readings(variant)
-        yield from _readings({name: _SPELLED_BOOLEANS.get(value, value) for name, value in variant.items()})
+        yield from readings(variant)
+        yield from readings({name: _SPELLED_BOOLEANS.get(value, value) for name, value in variant.items()})
 
 
 def _flatten(
@@ -128,15 +140,6 @@ def _flatten(
             _flatten(items, path + ":", colon, by_level, lines)
         else:
             lines.append((path, _printed(value)))
-
-
-def _joined(lines: list[Line], order: Order) -> str:
-    if order is Order.NATURAL:
-        lines = natural_sorted(lines)
-    elif order is Order.TEXT:
-        lines = sorted(lines)
-    texts = [f"{path}:{value}" for path, value in lines]
-    return ";".join(sorted(texts) if order is Order.LINES else texts)
 
 
 def _level_key(member: tuple[str, Any]) -> tuple[int, str]:
