@@ -92,7 +92,9 @@ def _moment(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as mistake:
-        raise Mistake(f"now must be an ISO 8601 time such as 2026-11-23T10:00:00+09:00, not {text[:40]!r}") from mistake
+        raise Mistake(
+            f"now must be an ISO 8601 time such as 2026-11-23T10:00:00+09:00, not {text[:40]!r}"
+        ) from mistake
     return (moment if moment.tzinfo else moment.replace(tzinfo=KST)).timestamp()
 
 
@@ -135,7 +137,9 @@ async def arm_fault(request: Request) -> Response:
 async def clear_faults(request: Request) -> Response:
     """All, or ?id=N."""
     text = request.query_params.get("id")
-    return JSONResponse({"removed": simulator_of(request).faults.disarm(_number(text, "id") if text else None)})
+    return JSONResponse(
+        {"removed": simulator_of(request).faults.disarm(_number(text, "id") if text else None)}
+    )
 
 
 # books and log

@@ -47,7 +47,9 @@ class Exchange:
             "formula": self.formula,
             "hash_input": [[name, value] for name, value in self.hash_input()],
             "signature_ok": self.signature_ok,
-            "hints": [{"key": h.key, "detail": h.detail, "text": hint_text(h.key, h.detail, EN)} for h in self.hints],
+            "hints": [
+                {"key": h.key, "detail": h.detail, "text": hint_text(h.key, h.detail, EN)} for h in self.hints
+            ],
             "verdict": self.verdict,
             "text": self.text,
             "answer": self.answer,

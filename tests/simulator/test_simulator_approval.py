@@ -5,7 +5,6 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
-
 from tests.simulator.shopkeeper import KEY, KEYLESS_MID, MID, OTHER_KEY, OTHER_MID, sha, simulator
 
 PAY = "/webapi/pay_process.jsp"

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.simulator.shopkeeper import KEY, MID, OTHER_KEY, OTHER_MID, sha, simulator
 
 CANCEL = "/webapi/cancel_process.jsp"

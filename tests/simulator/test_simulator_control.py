@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.simulator.shopkeeper import KEY, MID, OTHER_MID, serving, sha, simulator
+
 from wongate_simulator.app import ROUTES, create_app
 from wongate_simulator.clock import KST, Clock
 from wongate_simulator.control_manual import CALLS
@@ -33,7 +33,9 @@ async def test_a_named_outcome_wins_over_the_preset_and_leaves_the_queue_alone(t
         assert "0000" == (await keeper.pay("card"))["result"]["AuthResultCode"]
         assert 1 == len((await keeper.control("GET", "outcomes")).json()["queue"])
         await keeper.control("DELETE", "outcomes")
-        assert {"by_moid": {}, "by_amount": {}, "queue": []} == (await keeper.control("GET", "outcomes")).json()
+        assert {"by_moid": {}, "by_amount": {}, "queue": []} == (
+            await keeper.control("GET", "outcomes")
+        ).json()
 
 
 async def test_pay_sends_next_app_url_on_the_address_that_the_merchant_uses(tmp_path: Path) -> None:
@@ -41,8 +43,12 @@ async def test_pay_sends_next_app_url_on_the_address_that_the_merchant_uses(tmp_
         local = keeper.url.replace("127.0.0.1", "localhost")
         data = {**keeper.redirect_data(keeper.window_body()), "url": f"{local}/v3/v3Payment.jsp"}
         bridge = {**keeper.redirect_data(keeper.window_body()), "url": "https://platform.test/bridge"}
-        through_local = (await keeper.control("POST", "pay", {"redirect_data": data, "deliver": False})).json()
-        through_bridge = (await keeper.control("POST", "pay", {"redirect_data": bridge, "deliver": False})).json()
+        through_local = (
+            await keeper.control("POST", "pay", {"redirect_data": data, "deliver": False})
+        ).json()
+        through_bridge = (
+            await keeper.control("POST", "pay", {"redirect_data": bridge, "deliver": False})
+        ).json()
 
         assert through_local["result"]["NextAppURL"].startswith(local)
         assert through_bridge["result"]["NextAppURL"].startswith(keeper.url)
@@ -68,7 +74,10 @@ async def test_pay_reports_a_return_url_that_cannot_be_reached(tmp_path: Path) -
         ({"redirect_data": {"body": {}}, "outcome": "win"}, "outcome must be one of card"),
         ({"redirect_data": {"body": {}}, "outcome": {"outcome": "card", "cc_part_cl": "2"}}, "cc_part_cl"),
         ({"redirect_data": {"body": {}}, "outcome": {"outcome": "card", "quota": "3"}}, "quota"),
-        ({"redirect_data": {"body": {}}, "outcome": {"outcome": "card", "luck": "1"}}, "unknown member 'luck'"),
+        (
+            {"redirect_data": {"body": {}}, "outcome": {"outcome": "card", "luck": "1"}},
+            "unknown member 'luck'",
+        ),
         ({"redirect_data": {"body": {}}, "deliver": "no"}, "deliver must be"),
     ],
 )
@@ -161,14 +170,22 @@ async def test_the_books_count_what_moved(tmp_path: Path) -> None:
         await keeper.net_cancel(await keeper.paid(Moid="c"))
         books = (await keeper.control("GET", "books")).json()["books"]
 
-        assert [("a", 0, 0, 0, 0, "refused"), ("b", 1, 0, 0, 1000, "approved"), ("c", 1, 1, 1000, 0, "cancelled")] == [
-            tuple(entry[name] for name in ("moid", "approvals", "net_cancels", "cancelled", "remain", "state"))
+        assert [
+            ("a", 0, 0, 0, 0, "refused"),
+            ("b", 1, 0, 0, 1000, "approved"),
+            ("c", 1, 1, 1000, 0, "cancelled"),
+        ] == [
+            tuple(
+                entry[name] for name in ("moid", "approvals", "net_cancels", "cancelled", "remain", "state")
+            )
             for entry in books
         ]
         assert [] == (await keeper.control("GET", "books?moid=unknown")).json()["books"]
 
 
-async def test_a_hundred_thousand_payments_are_listed_quickly_while_the_simulator_goes_on(tmp_path: Path) -> None:
+async def test_a_hundred_thousand_payments_are_listed_quickly_while_the_simulator_goes_on(
+    tmp_path: Path,
+) -> None:
     async with simulator(tmp_path) as keeper:
         with sqlite3.connect(tmp_path / "simulator.sqlite") as books:
             books.execute(
@@ -202,7 +219,12 @@ async def test_the_log_shows_fields_hash_input_without_the_key_and_hints(tmp_pat
         exchanges = raw.json()["exchanges"]
 
         assert ["approve", "result", "window"] == [exchange["kind"] for exchange in exchanges]
-        assert [["AuthToken", result["AuthToken"]], ["MID", MID], ["Amt", "1000"], ["EdiDate", date]] == exchanges[0]["hash_input"]
+        assert [
+            ["AuthToken", result["AuthToken"]],
+            ["MID", MID],
+            ["Amt", "1000"],
+            ["EdiDate", date],
+        ] == exchanges[0]["hash_input"]
         assert ("A211", False, "padded") == (
             exchanges[0]["verdict"],
             exchanges[0]["signature_ok"],
@@ -210,17 +232,29 @@ async def test_the_log_shows_fields_hash_input_without_the_key_and_hints(tmp_pat
         )
         assert "Amt was hashed padded" in exchanges[0]["hints"][0]["text"]
         assert (True, "opened") == (exchanges[2]["signature_ok"], exchanges[2]["verdict"])
-        assert 1 == len((await keeper.control("GET", f"exchanges?tid={result['TxTid']}&limit=1")).json()["exchanges"])
+        assert 1 == len(
+            (await keeper.control("GET", f"exchanges?tid={result['TxTid']}&limit=1")).json()["exchanges"]
+        )
 
 
 async def test_no_answer_of_the_simulator_shows_a_key(tmp_path: Path) -> None:
     async with simulator(tmp_path) as keeper:
         result = await keeper.paid()
         await keeper.approve(result, SignData="0" * 64)
-        places = ["/", "/exchanges", "/admin", f"/admin/{result['AuthToken']}", "/control", "/control/merchants", "/control/exchanges"]
+        places = [
+            "/",
+            "/exchanges",
+            "/admin",
+            f"/admin/{result['AuthToken']}",
+            "/control",
+            "/control/merchants",
+            "/control/exchanges",
+        ]
         texts = [(await keeper.get(place)).text() for place in places]
 
-        assert not [place for place, text in zip(places, texts, strict=True) if KEY in text or KEY[:20] in text]
+        assert not [
+            place for place, text in zip(places, texts, strict=True) if KEY in text or KEY[:20] in text
+        ]
 
 
 async def test_merchants_are_added_changed_and_kept(tmp_path: Path) -> None:
@@ -232,7 +266,9 @@ async def test_merchants_are_added_changed_and_kept(tmp_path: Path) -> None:
         merchants = {m["mid"]: m for m in (await keeper.control("GET", "merchants")).json()["merchants"]}
         body = keeper.window_body(key="secret", MID="newshop00m", Amt="5")
 
-        assert ("새 상점", 5, True) == tuple(merchants["newshop00m"][name] for name in ("name", "min_amount", "key_set"))
+        assert ("새 상점", 5, True) == tuple(
+            merchants["newshop00m"][name] for name in ("name", "min_amount", "key_set")
+        )
         assert {MID, OTHER_MID} < set(merchants)
         assert 303 == (await keeper.post("/v3/v3Payment.jsp", body)).status
 
@@ -327,7 +363,6 @@ async def test_every_answer_says_that_it_is_a_simulator(tmp_path: Path) -> None:
 
 def test_the_manual_lists_exactly_the_calls_that_exist() -> None:
 
-
     routes = {
         (method, route.path)
         for route in ROUTES
@@ -346,7 +381,9 @@ async def test_the_examples_of_the_manual_work_as_printed(tmp_path: Path) -> Non
         for method, body, url in examples:
             assert url.startswith(keeper.url)
             if "{...}" in body:
-                body = json.dumps({"redirect_data": keeper.redirect_data(keeper.window_body()), "outcome": "card"})
+                body = json.dumps(
+                    {"redirect_data": keeper.redirect_data(keeper.window_body()), "outcome": "card"}
+                )
             verb = method or ("POST" if body else "GET")
             async with keeper.http.request(verb, url, data=body or None) as answer:
                 statuses[verb, url] = answer.status

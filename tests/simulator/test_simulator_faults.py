@@ -7,7 +7,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-
 from tests.simulator.shopkeeper import KEY, MID, Shopkeeper, sha, simulator
 
 PAY = "/webapi/pay_process.jsp"
@@ -21,10 +20,14 @@ async def _call(keeper: Shopkeeper, on: str, result: dict[str, str]) -> Any:
     if on == "netcancel":
         return await keeper.post("/webapi/cancel_process.jsp", keeper.approval_body(result, NetCancel="1"))
     if on == "cancel":
-        return await keeper.post("/webapi/cancel_process.jsp", keeper.cancel_body(result["TxTid"], 1000, False))
+        return await keeper.post(
+            "/webapi/cancel_process.jsp", keeper.cancel_body(result["TxTid"], 1000, False)
+        )
     date = keeper.edi_date()
     body = {"TID": result["TxTid"], "MID": MID, "EdiDate": date, "CharSet": "utf-8"}
-    return await keeper.post("/webapi/inquery/trans_status.jsp", {**body, "SignData": sha(result["TxTid"], MID, date, KEY)})
+    return await keeper.post(
+        "/webapi/inquery/trans_status.jsp", {**body, "SignData": sha(result["TxTid"], MID, date, KEY)}
+    )
 
 
 async def _ready_for(keeper: Shopkeeper, on: str) -> dict[str, str]:
@@ -42,7 +45,9 @@ async def _moved(keeper: Shopkeeper, on: str) -> bool:
 
 @pytest.mark.parametrize("on", CALLS)
 @pytest.mark.parametrize("committed", [False, True])
-async def test_a_reset_breaks_the_connection_before_or_after_the_commit(on: str, committed: bool, tmp_path: Path) -> None:
+async def test_a_reset_breaks_the_connection_before_or_after_the_commit(
+    on: str, committed: bool, tmp_path: Path
+) -> None:
     async with simulator(tmp_path) as keeper:
         result = await _ready_for(keeper, on)
         await keeper.fault(on, "reset", committed=committed)
@@ -193,7 +198,9 @@ async def test_fields_can_be_overridden_after_signing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("settles, cancelled, status", [("done", 400, "0"), ("failed", 0, "0")])
-async def test_a_cancel_in_progress_settles_by_the_clock(settles: str, cancelled: int, status: str, tmp_path: Path) -> None:
+async def test_a_cancel_in_progress_settles_by_the_clock(
+    settles: str, cancelled: int, status: str, tmp_path: Path
+) -> None:
     async with simulator(tmp_path) as keeper:
         tid = (await keeper.paid(Moid="m1"))["TxTid"]
         await keeper.fault("cancel", "in_progress", settles=settles, after_s=60)
@@ -204,7 +211,10 @@ async def test_a_cancel_in_progress_settles_by_the_clock(settles: str, cancelled
         entry = await keeper.book("m1")
 
         assert ("2002", "2002", 0) == (first["ResultCode"], meanwhile["ResultCode"], open_sum)
-        assert (cancelled, [settles]) == (entry["cancelled"], [cancel["state"] for cancel in entry["cancels"]])
+        assert (cancelled, [settles]) == (
+            entry["cancelled"],
+            [cancel["state"] for cancel in entry["cancels"]],
+        )
         assert status == (await keeper.inquire(tid))["Status"]
 
 
@@ -252,10 +262,20 @@ async def test_a_result_can_come_twice_or_contradict_itself(tmp_path: Path) -> N
         failure_first = await keeper.pay(deliver=True, Moid="m3")
         codes = [(fields["Moid"], fields["AuthResultCode"]) for fields in keeper.arrived("/return")]
 
-        assert [("m1", "0000"), ("m1", "0000"), ("m2", "0000"), ("m2", "I009"), ("m3", "I009"), ("m3", "0000")] == codes
+        assert [
+            ("m1", "0000"),
+            ("m1", "0000"),
+            ("m2", "0000"),
+            ("m2", "I009"),
+            ("m3", "I009"),
+            ("m3", "0000"),
+        ] == codes
         assert twice["result"] == twice["repeated"][0]["result"]
         assert "I009" == success_first["repeated"][0]["result"]["AuthResultCode"]
-        assert ("I009", 303) == (failure_first["result"]["AuthResultCode"], failure_first["repeated"][0]["return"]["status"])
+        assert ("I009", 303) == (
+            failure_first["result"]["AuthResultCode"],
+            failure_first["repeated"][0]["return"]["status"],
+        )
 
 
 async def test_a_doubled_result_of_a_browser_arrives_once_from_the_server(tmp_path: Path) -> None:
@@ -318,7 +338,9 @@ async def test_a_switch_may_be_meant_for_one_payment_only(tmp_path: Path) -> Non
         ({"on": ["approve"], "kind": {}}, "kind must be one of"),
     ],
 )
-async def test_a_bad_switch_is_refused_in_words(wanted: dict[str, Any], complaint: str, tmp_path: Path) -> None:
+async def test_a_bad_switch_is_refused_in_words(
+    wanted: dict[str, Any], complaint: str, tmp_path: Path
+) -> None:
     async with simulator(tmp_path) as keeper:
         answer = await keeper.control("POST", "faults", wanted)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.simulator.shopkeeper import KEY, MID, OTHER_KEY, OTHER_MID, sha
+
 from wongate_simulator import hashing
 from wongate_simulator.words import hint_text
 

@@ -28,8 +28,12 @@ async def test_an_approval_is_announced_as_an_euc_kr_form(tmp_path: Path) -> Non
         [fields] = keeper.arrived("/notice", "cp949")
 
         assert quote("커피", encoding="cp949").encode() in body
-        assert ("m1", "김하늘", MID, result["TxTid"]) == tuple(fields[name] for name in ("MOID", "name", "MID", "TID"))
-        assert ("1000", "0", "3001", "15") == tuple(fields[name] for name in ("Amt", "StateCd", "ResultCode", "ClickpayCl"))
+        assert ("m1", "김하늘", MID, result["TxTid"]) == tuple(
+            fields[name] for name in ("MOID", "name", "MID", "TID")
+        )
+        assert ("1000", "0", "3001", "15") == tuple(
+            fields[name] for name in ("Amt", "StateCd", "ResultCode", "ClickpayCl")
+        )
         assert {"RcptType", "ReceitType", "MallReserved10", "CancelMOID"} <= set(fields)
         assert not {"Signature", "SignData", "Moid"} & set(fields)
         assert ("", "NICE") == (fields["CancelDate"], fields["PG"])
@@ -43,10 +47,15 @@ async def test_cancels_are_announced_with_their_own_amount_and_moid(tmp_path: Pa
         await keeper.advance(2 * DAY_S)
         await keeper.cancel(tid, 600, partial=True, Moid="order1R2")
         await keeper.arrives("/notice", 3)
-        told = [(f["StateCd"], f["Amt"], f["CancelMOID"], f["ResultCode"], f["TID"]) for f in keeper.arrived("/notice", "cp949")]
+        told = [
+            (f["StateCd"], f["Amt"], f["CancelMOID"], f["ResultCode"], f["TID"])
+            for f in keeper.arrived("/notice", "cp949")
+        ]
 
         # Before the card company has acquired the sale StateCd is 1, on later days 2.
-        assert [("1", "400", "order1R1", "2001", tid), ("2", "600", "order1R2", "2001", tid)] == sorted(told)[1:]
+        assert [("1", "400", "order1R1", "2001", tid), ("2", "600", "order1R2", "2001", tid)] == sorted(told)[
+            1:
+        ]
 
 
 async def test_a_net_cancel_is_announced_too(tmp_path: Path) -> None:

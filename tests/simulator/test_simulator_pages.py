@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-
 from tests.simulator.shopkeeper import Shopkeeper, simulator
+
 from wongate_simulator import words
 from wongate_simulator.rendering import HERE
 
@@ -45,7 +45,10 @@ async def _all_pages(keeper: Shopkeeper) -> dict[str, tuple[bool, str, str]]:
         "transaction": (False, await keeper.get(f"/admin/{result['AuthToken']}")),
         **{desk: (False, await keeper.get(desk)) for desk in DESKS},
     }
-    return {name: (framed, a.headers["content-security-policy"], a.text()) for name, (framed, a) in answers.items()}
+    return {
+        name: (framed, a.headers["content-security-policy"], a.text())
+        for name, (framed, a) in answers.items()
+    }
 
 
 async def test_every_page_has_a_strict_policy_with_a_nonce_of_its_own(tmp_path: Path) -> None:
@@ -62,7 +65,9 @@ async def test_every_page_has_a_strict_policy_with_a_nonce_of_its_own(tmp_path: 
         anywhere = name in ("result", "ended")
         assert ("form-action http: https:;" if anywhere else "form-action 'self';") in policy, name
         for tag, attributes in Tags(text).found:
-            assert not [attribute for attribute in attributes if attribute.startswith("on") or attribute == "style"]
+            assert not [
+                attribute for attribute in attributes if attribute.startswith("on") or attribute == "style"
+            ]
             if tag == "script" or attributes.get("rel") == "stylesheet":
                 assert nonce == attributes["nonce"]
                 assert (attributes.get("src") or attributes.get("href") or "").startswith("/static/")
@@ -90,7 +95,9 @@ async def test_every_page_says_what_it_is_in_its_language(tmp_path: Path) -> Non
         ("", "en;q=x,ru", "ru"),
     ],
 )
-async def test_the_window_speaks_the_language_asked_for(np_lang: str, accepted: str, expected: str, tmp_path: Path) -> None:
+async def test_the_window_speaks_the_language_asked_for(
+    np_lang: str, accepted: str, expected: str, tmp_path: Path
+) -> None:
     async with simulator(tmp_path) as keeper:
         opened = await keeper.post("/v3/v3Payment.jsp", keeper.window_body(NpLang=np_lang))
         page = await keeper.get(opened.headers["Location"], **{"Accept-Language": accepted})
@@ -106,7 +113,9 @@ def test_the_three_languages_have_the_same_words_and_gaps() -> None:
     for language, texts in words.WORDS.items():
         assert set(korean) == set(texts), language
         assert [] == [key for key, text in texts.items() if not text.strip()]
-        assert [] == [key for key, text in texts.items() if text.count("{}") == 0 and "{}" in korean[key]], language
+        assert [] == [key for key, text in texts.items() if text.count("{}") == 0 and "{}" in korean[key]], (
+            language
+        )
 
 
 def test_every_word_is_used_and_every_used_word_exists() -> None:
@@ -119,7 +128,9 @@ def test_every_word_is_used_and_every_used_word_exists() -> None:
     assert used | {f"hint_{name}" for name in hints} == known
 
 
-@pytest.mark.parametrize("language, text", [("ko", "1,234,000원"), ("en", "₩1,234,000"), ("ru", "1\u00a0234\u00a0000\u00a0₩")])
+@pytest.mark.parametrize(
+    "language, text", [("ko", "1,234,000원"), ("en", "₩1,234,000"), ("ru", "1\u00a0234\u00a0000\u00a0₩")]
+)
 def test_money_is_written_as_the_language_does(language: str, text: str) -> None:
     assert text == words.won(1_234_000, language)
 
@@ -127,7 +138,9 @@ def test_money_is_written_as_the_language_does(language: str, text: str) -> None
 async def test_what_a_sender_writes_never_becomes_markup(tmp_path: Path) -> None:
     evil = "\"><script>alert('x')</script>"
     async with simulator(tmp_path, name=evil) as keeper:
-        opened = await keeper.post("/v3/v3Payment.jsp", keeper.window_body(Moid="m1", GoodsName=evil, BuyerName=evil))
+        opened = await keeper.post(
+            "/v3/v3Payment.jsp", keeper.window_body(Moid="m1", GoodsName=evil, BuyerName=evil)
+        )
         texts = [
             (await keeper.get(opened.headers["Location"])).text(),
             (await keeper.post(opened.headers["Location"], {"outcome": "card", "agree": "on"})).text(),
@@ -139,7 +152,9 @@ async def test_what_a_sender_writes_never_becomes_markup(tmp_path: Path) -> None
         ]
 
         for text in texts:
-            assert ["/static/simulator.js"] == [attributes["src"] for tag, attributes in Tags(text).found if tag == "script"]
+            assert ["/static/simulator.js"] == [
+                attributes["src"] for tag, attributes in Tags(text).found if tag == "script"
+            ]
 
 
 async def test_the_pay_buttons_are_gated_without_javascript_and_explained(tmp_path: Path) -> None:
@@ -159,11 +174,21 @@ async def test_the_pay_buttons_are_gated_without_javascript_and_explained(tmp_pa
 
 async def test_the_window_shows_the_bill(tmp_path: Path) -> None:
     async with simulator(tmp_path) as keeper:
-        opened = await keeper.post("/v3/v3Payment.jsp", keeper.window_body(Amt="1000", GoodsName="커피", Moid="m1"))
+        opened = await keeper.post(
+            "/v3/v3Payment.jsp", keeper.window_body(Amt="1000", GoodsName="커피", Moid="m1")
+        )
         await keeper.fault("approve", "hang_after")
         text = (await keeper.get(opened.headers["Location"])).text()
 
-        for shown in ("달빛 상점", "커피", "m1", "1,000원", "approve hang_after", "SignData", f"{keeper.sink_url}/return"):
+        for shown in (
+            "달빛 상점",
+            "커피",
+            "m1",
+            "1,000원",
+            "approve hang_after",
+            "SignData",
+            f"{keeper.sink_url}/return",
+        ):
             assert shown in text
 
 
@@ -173,7 +198,11 @@ async def test_the_result_page_continues_without_javascript(tmp_path: Path) -> N
         text = (await keeper.post(opened.headers["Location"], {"outcome": "card", "agree": "on"})).text()
         [form] = [attributes for tag, attributes in Tags(text).found if tag == "form"]
 
-        assert ("post", f"{keeper.sink_url}/return", "euc-kr") == (form["method"], form["action"], form["accept-charset"])
+        assert ("post", f"{keeper.sink_url}/return", "euc-kr") == (
+            form["method"],
+            form["action"],
+            form["accept-charset"],
+        )
         assert "계속하기</button>" in text
 
 
@@ -182,9 +211,15 @@ async def test_the_exchange_page_explains_a_wrong_hash_in_the_readers_language(t
         result = (await keeper.pay())["result"]
         await keeper.approve(result, SignData="0" * 64)
 
-        assert "No change of a single piece explains this hash" in (await keeper.get("/exchanges?lang=en")).text()
+        assert (
+            "No change of a single piece explains this hash"
+            in (await keeper.get("/exchanges?lang=en")).text()
+        )
         assert "Ни одна замена одной части" in (await keeper.get("/exchanges?lang=ru")).text()
-        assert "approve" not in (await keeper.get("/exchanges?kind=inquiry")).text().split("<main>")[1].split("</form>")[1]
+        assert (
+            "approve"
+            not in (await keeper.get("/exchanges?kind=inquiry")).text().split("<main>")[1].split("</form>")[1]
+        )
 
 
 async def test_transactions_are_found_by_moid_and_tid(tmp_path: Path) -> None:

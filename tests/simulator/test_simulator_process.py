@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.processes import eventually, is_running, run_script
 from tests.simulator.shopkeeper import KEY, MID, sha
+
 from wongate_simulator.serving import listen
 
 COMMAND = [sys.executable, "-m", "wongate_simulator"]
@@ -36,7 +36,16 @@ class Running:
         merchants.parent.mkdir(parents=True, exist_ok=True)
         merchants.write_text(json.dumps([{"mid": MID, "key": KEY}]))
         self.process = subprocess.Popen(
-            [*COMMAND, "--port", str(self.port), "--data", str(data), "--merchants", str(merchants), *options],
+            [
+                *COMMAND,
+                "--port",
+                str(self.port),
+                "--data",
+                str(data),
+                "--merchants",
+                str(merchants),
+                *options,
+            ],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -58,7 +67,9 @@ class Running:
             "ReturnURL": self.url,
             "SignData": sha(edi_date, MID, "1000", KEY),
         }
-        played: dict[str, Any] = self.call("/control/pay", {"redirect_data": {"body": body}, "deliver": False})
+        played: dict[str, Any] = self.call(
+            "/control/pay", {"redirect_data": {"body": body}, "deliver": False}
+        )
         return played
 
     def end(self) -> None:
@@ -131,7 +142,14 @@ time.sleep(600)
 
 
 def test_it_does_not_start_under_a_parent_that_is_gone(tmp_path: Path) -> None:
-    options = ["--port", str(_free_port()), "--data", str(tmp_path), "--die-with-parent", str(os.getpid() + 1)]
+    options = [
+        "--port",
+        str(_free_port()),
+        "--data",
+        str(tmp_path),
+        "--die-with-parent",
+        str(os.getpid() + 1),
+    ]
     answer = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=30, check=False)
 
     assert answer.returncode != 0
@@ -152,7 +170,9 @@ def test_it_does_not_start_under_a_parent_that_is_gone(tmp_path: Path) -> None:
         (["--nonsense"], "unrecognized arguments"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_clear_line(options: list[str], complaint: str, tmp_path: Path) -> None:
+def test_a_mistake_on_the_command_line_is_one_clear_line(
+    options: list[str], complaint: str, tmp_path: Path
+) -> None:
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "object.json").write_text("{}")
     (tmp_path / "wrong.json").write_text('[{"mid": "a", "colour": "red"}]')

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 import pytest
-
 from tests.simulator.shopkeeper import KEY, KEYLESS_MID, MID, OTHER_KEY, OTHER_MID, Shopkeeper, sha, simulator
 
 WINDOW = "/v3/v3Payment.jsp"
