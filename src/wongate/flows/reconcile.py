@@ -39,7 +39,8 @@ SECOND_LOOK_S = 60
 """N-10: after "nothing to cancel" one more inquiry, because the approval may have been overtaken by its own net cancel."""
 
 REPEATS_MAX = 10
-"""N-12: an unknown *full* cancel is sent again at most ten times."""
+REPEAT_S = 60
+"""N-12: an unknown *full* cancel is sent again at most ten times, each a minute after the one before."""
 
 LATER_S = 60
 """Until a refund that had to wait looks again; the one it waits for wakes it when it ends."""
@@ -364,22 +365,30 @@ async def _ask(platform: Platform, door: Door, project: Project, operation: Oper
 
 
 def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[Operation, bool] | None:
-    """A full cancel that did not happen is sent again after a minute; a partial one only when the provider asked for it, once."""
+    """A full cancel that did not happen is sent again a minute later; a partial one only when the provider asked for it, once."""
     whole = refund.amount == case.payment.captured and case.payment.refunded == 0
     repeats = int(refund.details.get("repeats", 0))
-    first_look = "looked" not in refund.details
     may = standing is Standing.APPROVED and (
         (whole and repeats < REPEATS_MAX) or (refund.details.get("may_repeat") and repeats == 0)
     )
-    details = {**refund.details, "looked": True}
-    if may and not first_look:
-        details |= {"repeats": repeats + 1, "repeated_partial": True, "may_repeat": False}
-        return case.move(refund, Event.SENT, details=details, wake_at=case.now + LEASE), whole
-    if may:
-        case.change(refund, details=details, wake_at=case.now + timedelta(seconds=60))
+    if not may:
+        _next_rung(case, refund)
         return None
-    _next_rung(case, case.change(refund, details=details))
-    return None
+    a_minute_on = case.now + timedelta(seconds=REPEAT_S)
+    repeat_at = datetime.fromisoformat(refund.details.get("repeat_at") or a_minute_on.isoformat())
+    if case.now < repeat_at:
+        case.change(
+            refund, details={**refund.details, "repeat_at": repeat_at.isoformat()}, wake_at=repeat_at
+        )
+        return None
+    details = {
+        **refund.details,
+        "repeats": repeats + 1,
+        "repeated_partial": True,
+        "may_repeat": False,
+        "repeat_at": a_minute_on.isoformat(),
+    }
+    return case.move(refund, Event.SENT, details=details, wake_at=case.now + LEASE), whole
 
 
 def _still_ours(case: Case, claimed: Operation) -> Operation | None:
