@@ -7,9 +7,9 @@ from typing import Any
 
 from wongate.domain import codes
 from wongate.domain.lifecycle import Kind, Status
+from wongate.domain.members import Flaw
 from wongate.domain.outcome import Form
 from wongate.domain.payment import Operation, Payment, PaymentStatus, Project
-from wongate.domain.requests import Flaw
 from wongate.domain.signature import sign
 
 RETRIES = 120
@@ -68,6 +68,8 @@ def body(
         "customer": {"id": payment.customer_id},
         "operation": operation_members(project, operation),
     }
+    if project.settings.try_again and payment.source == "page" and operation.kind is Kind.SALE:
+        message["payment"] |= _new_attempts(payment, operation)
     if form is not None:
         message["redirect_data"] = {"body": dict(form.body), "method": form.method, "url": form.url}  # E-17
     if flaws:
@@ -134,6 +136,14 @@ def _provider(project: Project, operation: Operation) -> dict[str, Any]:
     }
 
 
+def _new_attempts(payment: Payment, operation: Operation) -> dict[str, Any]:
+    """Whether the payer may try again, and for how many seconds (section 6.2): the only boolean ever sent (E-1)."""
+    if payment.status is not PaymentStatus.AWAITING_CUSTOMER or operation.wake_at is None:
+        return {"is_new_attempts_available": False}
+    left_s = int((operation.wake_at - operation.changed_at).total_seconds())
+    return {"is_new_attempts_available": True, "attempts_timeout": left_s}
+
+
 def _error(flaw: Flaw) -> dict[str, Any]:
     members: dict[str, Any] = {"code": flaw.code, "message": codes.message(flaw.code)}
     if flaw.field:
@@ -161,8 +171,11 @@ def urls(project: Project, payment: Payment, operation: Operation, request: Mapp
 
 
 def _result(payment: Payment, operation: Operation) -> str:
+    """Empty while the payment is on its way, a declined attempt that the payer may repeat included."""
     if operation.status is Status.SUCCESS:
         return "success"
+    if payment.status is PaymentStatus.AWAITING_CUSTOMER:
+        return ""
     if operation.status is Status.DECLINE or payment.status is PaymentStatus.ERROR:
         return "decline"
     return ""

@@ -4,35 +4,23 @@ Acceptance (synchronous, the order of E-5) and processing (E-8: wrong data becom
 declined sale) are told apart here, so that no flow needs to know a code.
 """
 
-import ipaddress
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
-from wongate.domain import codes
-from wongate.domain.money import EXPONENTS, is_amount
+from wongate.domain import codes, members
+from wongate.domain.members import TEXT_MAX, Flaw, is_currency_code, read_moment
+from wongate.domain.money import is_amount
 from wongate.domain.payment import Project
 from wongate.domain.refusal import Refused
 
 BODY_MAX = 256 * 1024
 """Bytes of the largest body that is read; the largest honest one (receipt data included) is under 20 KB."""
 
-TEXT_MAX = 255
-URL_MAX = 2048
 DEPTH_MAX = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """One member of a request that is wrong; `code` with the member's path (E-7, E-16)."""
-
-    code: int
-    field: str = ""
-    constraint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +85,10 @@ def _holds_nul(value: Any) -> bool:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
+    found = dict(pairs)
+    if len(found) != len(pairs):
         raise ValueError("duplicate member")
-    return members
+    return found
 
 
 def _no_constant(name: str) -> Any:
@@ -119,7 +107,7 @@ def member(body: Mapping[str, Any], path: str) -> Any:
     """The value at a dotted path, None where any part of the way is missing."""
     value: Any = body
     for name in path.split("."):
-        if not isinstance(value, Mapping):
+        if type(value) is not dict:
             return None
         value = value.get(name)
     return value
@@ -141,13 +129,16 @@ def project_id_of(value: Any) -> int:
     return int(value)
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
 def check_payment_id(value: Any, path: str = "general.payment_id") -> str:
     """Raises 3024 for an id that is empty, too long, padded, or holds control characters (E-5 step 8)."""
     if (
         not isinstance(value, str)
         or not 1 <= len(value) <= TEXT_MAX
         or value != value.strip(" \t\0\x0b\n\r")
-        or any(ord(char) < 32 or ord(char) == 127 for char in value)
+        or _CONTROL.search(value)
     ):
         raise Refused(codes.INVALID_PAYMENT_ID, field=path, constraint="format")
     return value
@@ -160,24 +151,27 @@ def sale(body: Mapping[str, Any], project: Project, method: str, now: datetime) 
     settings = project.settings
     if settings.customer_id_required and member(body, "customer.id") is None:
         raise Refused(codes.CUSTOMER_ID_REQUIRED, field="customer.id", constraint="required")
-    flaws = _sale_flaws(body, now)
+    flaws = members.flaws(body, members.SALE)
+    best_before = read_moment(member(body, "payment.best_before"))
+    if best_before is not None and best_before <= now:
+        flaws.append(Flaw(codes.VALIDATION_ERROR, "payment.best_before", "date-time in the future"))
     amount = member(body, "payment.amount")
     currency = member(body, "payment.currency")
     return SaleRequest(
         payment_id=payment_id,
         amount=amount if is_amount(amount) else 0,
-        currency=currency if isinstance(currency, str) and re.fullmatch("[A-Z]{3}", currency) else "KRW",
+        currency=currency if is_currency_code(currency) else "KRW",
         customer_id=_text(member(body, "customer.id")),
         description=_text(member(body, "payment.description")),
-        best_before=None if flaws else _moment(member(body, "payment.best_before")),
+        best_before=None if flaws else best_before,
         callback_delay_s=0 if flaws else member(body, "callback.delay") or 0,
         kept=_kept(body),
         flaws=tuple(flaws),
-        refused_with=None if flaws else _refusal(project, method, amount, currency),
+        refused_with=None if flaws else refusal_of(project, method, amount, currency),
     )
 
 
-def _refusal(project: Project, method: str, amount: int, currency: str) -> int | None:
+def refusal_of(project: Project, method: str, amount: int, currency: str) -> int | None:
     """Sound, but refused: the sale is declined with this code (second half of E-8)."""
     settings = project.settings
     if settings.blocked:
@@ -193,85 +187,6 @@ def _refusal(project: Project, method: str, amount: int, currency: str) -> int |
     return codes.AMOUNT_ABOVE_LIMIT if amount > settings.amount_max else None
 
 
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
-_SHORT_TEXTS = (
-    "payment.description",
-    "payment.extra_param",
-    *(
-        f"customer.{name}"
-        for name in (
-            "first_name",
-            "middle_name",
-            "last_name",
-            "state",
-            "zip",
-            "street",
-            "address",
-            "language",
-        )
-    ),
-)
-_CALLBACK_URLS = (
-    "general.merchant_callback_url",
-    "general.merchant_success_callback_url",
-    "general.merchant_decline_callback_url",
-)
-_URLS = (*_CALLBACK_URLS, "return_url.success", "return_url.decline", "return_url.return")
-
-
-def _sale_flaws(body: Mapping[str, Any], now: datetime) -> list[Flaw]:
-    checks = [
-        (codes.INVALID_CUSTOMER_ID, "customer.id", lambda v: _is_text(v) and v != "", "string 1..255"),
-        (codes.VALIDATION_ERROR, "customer.ip_address", _is_ip, "IPv4 or IPv6 address"),
-        (codes.VALIDATION_ERROR, "payment.amount", is_amount, "integer 1..10000000000000"),
-        (
-            codes.INVALID_CURRENCY,
-            "payment.currency",
-            lambda v: isinstance(v, str) and v in EXPONENTS,
-            "ISO 4217",
-        ),
-        (
-            codes.INVALID_EMAIL,
-            "customer.email",
-            lambda v: _is_text(v) and _EMAIL.fullmatch(v),
-            "e-mail address",
-        ),
-        (codes.VALIDATION_ERROR, "customer.phone", lambda v: _matches("[0-9]{4,24}", v), "4 to 24 digits"),
-        (codes.INVALID_COUNTRY, "customer.country", lambda v: _matches("[A-Z]{2}", v), "ISO 3166-1 alpha-2"),
-        (codes.INVALID_CITY, "customer.city", lambda v: _is_text(v, 256), "string up to 256"),
-        (codes.INVALID_BIRTHDAY, "customer.day_of_birth", _is_birthday, "DD-MM-YYYY"),
-        (
-            codes.VALIDATION_ERROR,
-            "payment.best_before",
-            lambda v: _is_later(v, now),
-            "date-time in the future",
-        ),
-        (codes.VALIDATION_ERROR, "callback.delay", _is_delay, "integer 0..600"),
-        (codes.VALIDATION_ERROR, "callback.force_disable", _is_switch, "boolean or 0, 1"),
-        *((codes.VALIDATION_ERROR, path, _is_text, "string up to 255") for path in _SHORT_TEXTS),
-        *((codes.VALIDATION_ERROR, path, is_web_url, "http or https URL") for path in _URLS),
-    ]
-    return [*_shape_flaws(body), *_value_flaws(body, checks)]
-
-
-def _shape_flaws(body: Mapping[str, Any]) -> list[Flaw]:
-    return [
-        Flaw(codes.VALIDATION_ERROR, name, "object")
-        for name in ("customer", "payment", "return_url", "callback")
-        if body.get(name) is not None and not isinstance(body[name], Mapping)
-    ]
-
-
-def _value_flaws(body: Mapping[str, Any], checks: list[Any]) -> list[Flaw]:
-    """Flaws of the members that are there; an absent or null member is no flaw."""
-    flaws = []
-    for code, path, is_right, constraint in checks:
-        value = member(body, path)
-        if value is not None and not is_right(value):
-            flaws.append(Flaw(code, path, constraint))
-    return flaws
-
-
 def refund(body: Mapping[str, Any]) -> RefundRequest:
     """Steps 8, 9 and 11 of E-5: everything about a refund that depends on the request alone is answered at once (E-40)."""
     payment_id = check_payment_id(member(body, "general.payment_id"))
@@ -281,16 +196,7 @@ def refund(body: Mapping[str, Any]) -> RefundRequest:
         raise Refused(codes.AMOUNT_REQUIRED, field="payment.amount", constraint="required")
     if currency is None and amount is not None:
         raise Refused(codes.CURRENCY_REQUIRED, field="payment.currency", constraint="required")
-    checks = [
-        (codes.VALIDATION_ERROR, "payment.amount", is_amount, "integer 1..10000000000000"),
-        (codes.VALIDATION_ERROR, "payment.currency", lambda v: _matches("[A-Z]{3}", v), "ISO 4217"),
-        (codes.VALIDATION_ERROR, "payment.description", _is_text, "string up to 255"),
-        (codes.VALIDATION_ERROR, "payment.merchant_refund_id", _is_text, "string up to 255"),
-        (codes.VALIDATION_ERROR, "callback.delay", _is_delay, "integer 0..600"),
-        (codes.VALIDATION_ERROR, "callback.force_disable", _is_switch, "boolean or 0, 1"),
-        *((codes.VALIDATION_ERROR, path, is_web_url, "http or https URL") for path in _CALLBACK_URLS),
-    ]
-    for flaw in [*_shape_flaws(body), *_value_flaws(body, checks)]:
+    for flaw in members.flaws(body, members.REFUND):
         raise Refused(flaw.code, field=flaw.field, constraint=flaw.constraint)
     return RefundRequest(
         payment_id=payment_id,
@@ -314,58 +220,3 @@ def _kept(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return value[:TEXT_MAX] if isinstance(value, str) else ""
-
-
-def _is_text(value: Any, limit: int = TEXT_MAX) -> bool:
-    return isinstance(value, str) and len(value) <= limit
-
-
-def _matches(pattern: str, value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
-
-
-def _is_ip(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and bool(ipaddress.ip_address(value))
-    except ValueError:
-        return False
-
-
-def is_web_url(value: Any) -> bool:
-    """An absolute http or https URL with a host (E-9); whether it may be *called* is judged at connect time (E-19)."""
-    if not isinstance(value, str) or not 1 <= len(value) <= URL_MAX or any(ord(char) <= 32 for char in value):
-        return False
-    try:
-        parts = urlsplit(value)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        return False
-
-
-def _is_birthday(value: Any) -> bool:
-    try:
-        return _matches(r"\d\d-\d\d-\d{4}", value) and bool(datetime.strptime(value, "%d-%m-%Y"))
-    except ValueError:
-        return False
-
-
-def _is_delay(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= 600
-
-
-def _is_switch(value: Any) -> bool:
-    return value in (0, 1, "0", "1") and isinstance(value, bool | int | str)
-
-
-def _is_later(value: Any, now: datetime) -> bool:
-    moment = _moment(value)
-    return moment is not None and moment > now
-
-
-def _moment(value: Any) -> datetime | None:
-    """`YYYY-MM-DDThh:mm:ss` with `+hh`, `+hhmm` or `+hh:mm` (section 6.1)."""
-    try:
-        moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo is not None else None

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 from wongate.connections.batch import Batch
 from wongate.connections.database import Tx
 from wongate.domain import callback, ledger
-from wongate.domain.lifecycle import FINAL, Event, Stage, Status, advance
+from wongate.domain.lifecycle import FINAL, Event, Stage, advance
 from wongate.domain.outcome import Exchange, Form
-from wongate.domain.payment import Operation, Payment, Project, payment_after
-from wongate.domain.requests import Flaw
+from wongate.domain.payment import FINISHED, Operation, Payment, Project, payment_after
+from wongate.domain.members import Flaw
+from wongate.domain.retry import retry_until
 from wongate.flows.platform import Platform
 from wongate.store import callbacks, payments
 from wongate.store.payments import Key, Written
@@ -78,18 +79,25 @@ class Case:
         if stage is Stage.DONE:
             changes["wake_at"] = None
         moved = replace(operation, status=status, stage=stage, seq=operation.seq + 1, **changes)
-        if final or operation.status not in FINAL:
+        if final or operation.status not in FINAL or event is Event.LAPSED:
             self.payment = payment_after(self.payment, moved, event, self.now)
         if stage is Stage.DONE and self.payment.flag == UNRESOLVED:
             self.payment = replace(self.payment, flag="")
         self._keep(moved)
         self._record(operation, moved, event, final, note)
-        if final or form is not None:
+        if final or form is not None or event is Event.LAPSED:
             delay_s = _delay_s(self.payment, moved)
             self.written.callbacks += callback_rows(
                 self._platform, self.project, self.payment, moved, delay_s=delay_s, form=form, flaws=flaws
             )
         return moved
+
+    def decline(self, sale: Operation, **changes: Any) -> Operation:
+        """The provider said no: for good, or for now where the payer may try again (E-43)."""
+        until = retry_until(self.project, self.payment, list(self.operations.values()), self.now)
+        if until is None:
+            return self.move(sale, Event.DECLINED, **changes)
+        return self.move(sale, Event.DECLINED_FOR_NOW, wake_at=until, **changes)
 
     def change(self, operation: Operation, **changes: Any) -> Operation:
         """Changes fields that are not part of the lifecycle: next look, counters, flags."""
@@ -205,7 +213,7 @@ def callback_rows(
             "callback_id": platform.ids.next(),
             "payment_no": operation.payment_no,
             "seq": operation.seq,
-            "intermediate": operation.status is Status.AWAITING,
+            "intermediate": payment.status not in FINISHED,
             "lane": lane_of(url),
             "url": url,
             "body": text,
