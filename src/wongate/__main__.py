@@ -6,11 +6,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from wongate import __version__
 from wongate.connections.database import Unavailable
 from wongate.connections.vault import VaultError
+from wongate.domain.rights import Right, Role
 from wongate.settings import SettingsError
 
 Command = Callable[[argparse.Namespace], int]
@@ -129,6 +131,21 @@ def _add_keeping(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "wongate account create --mid nicepay00m --key-file ./merchant.key",
     )
     _add_account(account.add_subparsers(title="actions", metavar="ACTION", required=True))
+    user = _command(
+        commands,
+        "user",
+        _later("user_list", "user_commands"),
+        "Makes and changes people of the Dashboard. The first Merchant admin is made here.",
+        "wongate user create anna@shop.example --role merchant_admin --project 1001",
+    )
+    _add_user(user.add_subparsers(title="actions", metavar="ACTION", required=True))
+    _command(
+        commands,
+        "audit",
+        _later("audit_verify", "user_commands"),
+        "Verifies the audit log's chain of hashes and prints its head. Exit code 1 names the first bad row.",
+        "wongate audit",
+    )
 
 
 def _add_project(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -198,6 +215,46 @@ def _add_account(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
     show.add_argument("id", type=int)
 
 
+def _add_user(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    create = _command(
+        actions,
+        "create",
+        _later("user_create", "user_commands"),
+        "Makes a user and prints the initial password this once.",
+        "wongate user create anna@shop.example --name 'Anna Kim' --role merchant_admin --project 1001",
+    )
+    create.add_argument("login")
+    create.add_argument("--name", default="", help="as colleagues see it; the login when left out")
+    create.add_argument("--role", action="append", default=[], choices=list(Role), help="may be repeated")
+    create.add_argument("--right", action="append", default=[], choices=list(Right), help="beside the roles'")
+    create.add_argument("--project", action="append", default=[], type=int, help="may be repeated")
+    create.add_argument("--language", choices=("ko", "en", "ru"), default="en")
+    _command(actions, "list", _later("user_list", "user_commands"), "Lists users.", "wongate user list")
+    for name, function, description in (
+        (
+            "reset-password",
+            "user_reset_password",
+            "Gives a user a new initial password and ends the sessions.",
+        ),
+        (
+            "reset-second-factor",
+            "user_reset_second_factor",
+            "Takes a lost second factor away; it is set up anew.",
+        ),
+        ("deactivate", "user_deactivate", "Locks a user out at once; nothing of the user's history is lost."),
+    ):
+        change = _command(
+            actions,
+            name,
+            _later(function, "user_commands"),
+            description,
+            f"wongate user {name} anna@shop.example",
+        )
+        change.add_argument("login")
+        if name == "deactivate":
+            change.add_argument("--undo", dest="activate", action="store_true", help="let the user in again")
+
+
 def _add_sign(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     sign = _command(
         commands,
@@ -213,14 +270,14 @@ def _add_sign(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     sign.add_argument("--signature", help="a signature to compare; the message's own when left out")
 
 
-def _later(name: str) -> Command:
+def _later(name: str, module: str = "commands") -> Command:
     """Commands that open a database are imported when they are called: `--help` answers at once."""
 
     def run(options: argparse.Namespace) -> int:
         from wongate import commands
 
         try:
-            return int(getattr(commands, name)(options))
+            return int(getattr(import_module(f"wongate.{module}"), name)(options))
         except commands.Mistake as error:
             raise CommandError(str(error)) from None
 

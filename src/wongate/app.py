@@ -22,6 +22,7 @@ from wongate.providers.nicepay.client import Nicepay
 from wongate.settings import Settings, load
 from wongate.store import nodes
 from wongate.web.checkout import checkout
+from wongate.web.dashboard import dashboard
 from wongate.web.gate import Gate
 from wongate.web.http import Receive, Scope, Send
 
@@ -100,6 +101,7 @@ class Application:
         self._settings = settings
         self._gate: Any = None
         self._pages: Any = None
+        self._dashboard: Any = None
         self._platform: Platform | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,6 +111,8 @@ class Application:
             path: str = scope["path"]
             if path.startswith("/v2/"):
                 await self._gate(scope, receive, send)
+            elif path == "/dashboard" or path.startswith("/dashboard/"):
+                await self._dashboard(scope, receive, send)
             elif path in ("/healthz", "/readyz"):
                 await self._health(path, send)
             else:
@@ -131,6 +135,11 @@ class Application:
         self._platform = platform
         self._gate = Gate(platform, intake, door, trusted_proxies=self._settings.trusted_proxies)
         self._pages = checkout(platform, door, self._settings.trusted_proxies)
+        self._dashboard = dashboard(
+            platform,
+            sandbox=self._settings.clock_file is not None,
+            trusted_proxies=self._settings.trusted_proxies,
+        )
 
     async def _health(self, path: str, send: Send) -> None:
         """`/healthz`: this process lives. `/readyz`: it can work, that is, the database answers."""

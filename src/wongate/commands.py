@@ -81,7 +81,7 @@ def project_list(options: argparse.Namespace) -> int:
         rows = [
             (str(r.project_id), r.name, f"{r.provider} {r.merchant_id}") for r in await projects.every(tx)
         ]
-        return _table(("id", "name", "account"), rows)
+        return table(("id", "name", "account"), rows)
 
     return _with_database(story)
 
@@ -169,7 +169,7 @@ async def save_account(
 def account_list(options: argparse.Namespace) -> int:
     async def story(tx: Tx, vault: Vault) -> str:
         rows = [(str(r["account_id"]), r["provider"], r["merchant_id"]) for r in await projects.accounts(tx)]
-        return _table(("id", "provider", "merchant id"), rows)
+        return table(("id", "provider", "merchant id"), rows)
 
     return _with_database(story)
 
@@ -261,7 +261,8 @@ def _pairs(pairs: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell."""
     lines = [heads, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     return "\n".join(

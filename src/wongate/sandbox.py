@@ -11,12 +11,18 @@ from pathlib import Path
 
 import asyncpg
 
+from wongate import sandbox_login
+from wongate.app import opened
 from wongate.commands import create_project, save_account
 from wongate.connections import embedded
 from wongate.connections.children import Child, NoAnswer, Supervisor
 from wongate.connections.database import Database
 from wongate.connections.vault import Vault, new_master_key
+from wongate.domain.one_time import SECRET_BYTES, spelled
+from wongate.flows.passwords import initial_password
 from wongate.providers.nicepay.accounts import account_settings_for_simulator
+from wongate.sandbox_login import Login
+from wongate.settings import Settings
 from wongate.store import projects
 from wongate.store.migrate import migrate
 
@@ -38,6 +44,8 @@ class Credentials:
     secret: str
     merchant_id: str
     merchant_key: str
+    dashboard_password: str
+    totp_secret: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,7 @@ class Addresses:
     database_url: str
     project_id: int
     secret: str
+    dashboard_login: Login
 
 
 def run(data: Path, port: int) -> int:
@@ -97,17 +106,21 @@ def _check_ports(port: int) -> None:
 
 
 def _credentials(path: Path) -> Credentials:
-    if path.exists():
-        return Credentials(**json.loads(path.read_text()))
-    made = Credentials(
-        master_key=new_master_key(),
-        project_id=1001,
-        secret=secrets.token_urlsafe(32),
-        merchant_id="wongate01m",
-        merchant_key=secrets.token_urlsafe(64),
-    )
-    _write_private(path, json.dumps(asdict(made), indent=2))
-    return made
+    """Kept from the first start on; a folder of an older version is given what it lacks."""
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    made = {
+        "master_key": new_master_key(),
+        "project_id": 1001,
+        "secret": secrets.token_urlsafe(32),
+        "merchant_id": "wongate01m",
+        "merchant_key": secrets.token_urlsafe(64),
+        "dashboard_password": initial_password(),
+        "totp_secret": spelled(secrets.token_bytes(SECRET_BYTES)),
+    }
+    credentials = Credentials(**{**made, **kept})
+    if asdict(credentials) != kept:
+        _write_private(path, json.dumps(asdict(credentials), indent=2))
+    return credentials
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -141,6 +154,12 @@ async def _prepare(url: str, credentials: Credentials, port: int) -> None:
                 )
     finally:
         await database.close()
+    async with opened(Settings(database_url=url, master_key=credentials.master_key)) as platform:
+        await sandbox_login.prepare(platform, _login(credentials), credentials.project_id)
+
+
+def _login(credentials: Credentials) -> Login:
+    return Login(sandbox_login.USER, credentials.dashboard_password, credentials.totp_secret)
 
 
 def _addresses(port: int, database_url: str, credentials: Credentials) -> Addresses:
@@ -155,6 +174,7 @@ def _addresses(port: int, database_url: str, credentials: Credentials) -> Addres
         database_url=database_url,
         project_id=credentials.project_id,
         secret=credentials.secret,
+        dashboard_login=_login(credentials),
     )
 
 
@@ -236,6 +256,10 @@ def _table(addresses: Addresses) -> str:
         ("Simulated NICEPAY", addresses.simulator_url),
         ("Project id", str(addresses.project_id)),
         ("Secret", addresses.secret),
+        ("Dashboard", addresses.dashboard_url),
+        ("  user", addresses.dashboard_login.user),
+        ("  password", addresses.dashboard_login.password),
+        ("  TOTP secret", addresses.dashboard_login.totp_secret),
     ]
     lines = [f"  {name:<18} {value}" for name, value in rows]
     return "\n".join(["", "Wongate sandbox is ready. Ctrl-C stops it.", "", *lines, ""])

@@ -15,3 +15,12 @@ class Refused(Exception):
         self.http_status = http_status
         self.field = field
         self.constraint = constraint
+
+
+class Unfit(Exception):
+    """What a person filled in cannot be saved. The text is an English sentence that the catalogues translate."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from wongate.connections.clock import Clock
+from wongate.connections.clock import Clock, SystemClock
 from wongate.connections.database import Database
 from wongate.connections.http import Outbound
 from wongate.connections.ids import Ids
@@ -21,7 +21,10 @@ PROJECT_KEPT_S = 2.0
 
 @dataclass(slots=True)
 class Platform:
-    """`page_url` is the base of our own pages as payers reach them; `chance` gives unguessable bytes."""
+    """`page_url` is the base of our own pages as payers reach them; `chance` gives unguessable bytes.
+
+    `phones` is the clock that people's authenticator apps go by: real time, also where the sandbox's clock was moved.
+    """
 
     database: Database
     clock: Clock
@@ -33,6 +36,7 @@ class Platform:
     callback_timeout_s: float = 15.0
     chance: Callable[[int], bytes] = secrets.token_bytes
     monotonic: Callable[[], float] = time.monotonic
+    phones: Clock = field(default_factory=SystemClock)
     lanes: set[tuple[int, str]] = field(default_factory=set)
     _projects: dict[int, tuple[float, Project]] = field(default_factory=dict)
 

@@ -1,0 +1,116 @@
+"""What operators do about people from the command line: the first Merchant admin is made here (E-34)."""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from wongate.app import opened
+from wongate.commands import Mistake, table
+from wongate.domain.refusal import Unfit
+from wongate.domain.rights import Right, Role
+from wongate.flows import audit, people
+from wongate.flows.audit import OPERATOR
+from wongate.flows.people import OPERATOR_MAY, Access
+from wongate.flows.platform import Platform
+from wongate.settings import load
+from wongate.store.people import Person
+
+
+def user_create(options: argparse.Namespace) -> int:
+    access = Access(
+        roles=frozenset(Role(name) for name in options.role),
+        project_ids=frozenset(options.project),
+        rights_added=frozenset(Right(name) for name in options.right),
+    )
+
+    async def story(platform: Platform) -> str:
+        made = await people.create(
+            platform, OPERATOR, OPERATOR_MAY, options.login, options.name, access, language=options.language
+        )
+        return (
+            f"login     {options.login}\npassword  {made.password}\n\n"
+            "The password is not shown again, and is replaced at the first sign-in."
+        )
+
+    return _with_platform(story)
+
+
+def user_list(options: argparse.Namespace) -> int:
+    async def story(platform: Platform) -> str:
+        rows = [_described(person) for person in await people.everybody(platform)]
+        return table(("login", "name", "roles", "projects", "second factor", "state"), rows)
+
+    return _with_platform(story)
+
+
+def user_reset_password(options: argparse.Namespace) -> int:
+    async def story(platform: Platform) -> str:
+        person = await _existing(platform, options.login)
+        password = await people.reset_password(platform, OPERATOR, OPERATOR_MAY, person.person_id)
+        return f"password  {password}\n\nAll sessions of {person.login} have ended."
+
+    return _with_platform(story)
+
+
+def user_reset_second_factor(options: argparse.Namespace) -> int:
+    async def story(platform: Platform) -> str:
+        person = await _existing(platform, options.login)
+        await people.reset_second_factor(platform, OPERATOR, OPERATOR_MAY, person.person_id)
+        return f"{person.login} sets up a new second factor at the next sign-in"
+
+    return _with_platform(story)
+
+
+def user_deactivate(options: argparse.Namespace) -> int:
+    async def story(platform: Platform) -> str:
+        person = await _existing(platform, options.login)
+        await people.set_active(platform, OPERATOR, OPERATOR_MAY, person.person_id, options.activate)
+        return f"{person.login} is {'active again' if options.activate else 'deactivated, sessions ended'}"
+
+    return _with_platform(story)
+
+
+def audit_verify(options: argparse.Namespace) -> int:
+    """Exit code 1 for a broken chain."""
+    broken = False
+
+    async def story(platform: Platform) -> str:
+        nonlocal broken
+        verdict = await audit.verify(platform.database)
+        broken = verdict.bad_seq is not None
+        if broken:
+            return f"the chain breaks at row {verdict.bad_seq}: {verdict.reason}"
+        return f"{verdict.entries} rows, unbroken\nhead  {verdict.head}"
+
+    _with_platform(story)
+    return 1 if broken else 0
+
+
+def _described(person: Person) -> tuple[str, ...]:
+    return (
+        person.login,
+        person.name,
+        ", ".join(sorted(person.roles)),
+        ", ".join(map(str, person.project_ids)),
+        "on" if person.has_second_factor else "off",
+        "active" if person.active else "deactivated",
+    )
+
+
+async def _existing(platform: Platform, login: str) -> Person:
+    person = await people.find_by_login(platform, login)
+    if person is None:
+        raise Mistake(f"there is no user {login}; see `wongate user list`")
+    return person
+
+
+def _with_platform(story: Callable[[Platform], Awaitable[str]]) -> int:
+    async def run() -> str:
+        async with opened(load()) as platform:
+            return await story(platform)
+
+    try:
+        print(asyncio.run(run()))
+    except Unfit as unfit:
+        raise Mistake(unfit.message) from None
+    return 0

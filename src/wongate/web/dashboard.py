@@ -1,0 +1,77 @@
+"""The Dashboard: its page modules, put together behind one guard. Every route stands in `entries()` with its right."""
+
+from collections.abc import Sequence
+from functools import partial
+from mimetypes import guess_type
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from wongate.domain.rights import Open
+from wongate.flows.platform import Platform
+from wongate.web import dashboard_sign_in, security
+from wongate.web.dashboard_access import Entry, Guard, Visit
+from wongate.web.dashboard_shell import ASSET_PATH, STATIC, Shell, asset, sections_of
+from wongate.web.words import choose_language
+
+ASSET_KEPT = "public, max-age=31536000, immutable"
+
+
+class Dashboard:
+    """What page modules are given: the platform and the shell. Their `routes(dashboard)` return entries."""
+
+    def __init__(self, platform: Platform, *, sandbox: bool) -> None:
+        self.platform = platform
+        self.shell = Shell(sandbox=sandbox)
+
+    def entries(self) -> list[Entry]:
+        modules = (dashboard_sign_in,)
+        return [
+            Entry("/dashboard", "GET", Open.SIGNED_IN, self.start),
+            *(entry for module in modules for entry in module.routes(self)),
+        ]
+
+    async def start(self, visit: Visit) -> Response:
+        """The first page that the visitor may see."""
+        return visit.go(sections_of(visit)[0].path)
+
+
+def dashboard(platform: Platform, *, sandbox: bool = False, trusted_proxies: Sequence[str] = ()) -> Starlette:
+    board = Dashboard(platform, sandbox=sandbox)
+    guard = Guard(
+        platform,
+        secure=platform.page_url.startswith("https://"),
+        trusted_proxies=trusted_proxies,
+        refuse=board.shell.refuse,
+        choose_language=_language_of,
+    )
+    routes = [Route(entry.path, guard.endpoint(entry), methods=[entry.method]) for entry in board.entries()]
+    refusals = {
+        status: guard.endpoint(Entry("", "", Open.ANYBODY, partial(_refused, status)))
+        for status in (404, 405)
+    }
+    return Starlette(
+        routes=[Route(f"{ASSET_PATH}/{{version}}/{{name}}", static, methods=["GET"]), *routes],
+        exception_handlers={404: lambda r, _: refusals[404](r), 405: lambda r, _: refusals[405](r)},
+    )
+
+
+async def _refused(status: int, visit: Visit) -> Response:
+    raise HTTPException(status)
+
+
+async def static(request: Request) -> Response:
+    """Stylesheets, scripts and pictures: only files that lie in the folder, only at their present address."""
+    name = request.path_params["name"]
+    if name not in {path.name for path in STATIC.iterdir()} or asset(name).url != request.url.path:
+        raise HTTPException(404)
+    kind = guess_type(name)[0] or "application/octet-stream"
+    headers = {**security.headers("none", secure=False), "Cache-Control": ASSET_KEPT}
+    return FileResponse(STATIC / name, headers=headers, media_type=kind)
+
+
+def _language_of(request: Request) -> str:
+    return choose_language(request.query_params.get("lang", ""), request.headers.get("accept-language", ""))
