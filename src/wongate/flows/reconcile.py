@@ -377,9 +377,7 @@ def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[
     a_minute_on = case.now + timedelta(seconds=REPEAT_S)
     repeat_at = datetime.fromisoformat(refund.details.get("repeat_at") or a_minute_on.isoformat())
     if case.now < repeat_at:
-        case.change(
-            refund, details={**refund.details, "repeat_at": repeat_at.isoformat()}, wake_at=repeat_at
-        )
+        case.change(refund, details={**refund.details, "repeat_at": repeat_at.isoformat()}, wake_at=repeat_at)
         return None
     details = {
         **refund.details,
