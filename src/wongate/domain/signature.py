@@ -22,6 +22,7 @@ BROWSER_SIDE = frozenset(
 )
 """Page parameters that some merchants add only in the browser, behind their own signature (E-2)."""
 
+_SMALL = 2**53  # integers below it print alike everywhere
 _LENGTH = 88  # 64 bytes in Base64
 _PHP_INTEGERS = range(-(2**63), 2**63)
 _SPELLED_BOOLEANS = {"true": "1", "True": "1", "false": "0", "False": "0"}
@@ -133,6 +134,8 @@ def _flatten(
         path = prefix + (key.replace(":", colon) if ":" in key else key)
         if type(value) is str:  # the exact type, which is what a JSON decoder makes: most values end here
             lines.append((path, value))
+        elif type(value) is int and -_SMALL < value < _SMALL:
+            lines.append((path, str(value)))
         elif isinstance(value, dict):
             _flatten(value.items(), path + ":", colon, by_level, lines)
         elif isinstance(value, list | tuple):

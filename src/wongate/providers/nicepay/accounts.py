@@ -66,11 +66,24 @@ class Settings:
 _KINDS = {field.name: type(field.default) for field in fields(Settings)}
 
 
+_READ: dict[int, tuple[Mapping[str, Any], Settings]] = {}
+
+
 def settings_of(account: Account) -> Settings:
-    """The settings that apply to an account; members of other names are left alone."""
+    """The settings that apply to an account; members of other names are left alone.
+
+    Read once for each mapping that an account brings: three calls a payment would cost as much as a signature.
+    """
+    read = _READ.get(account.account_id)
+    if read is None or read[0] is not account.settings:
+        read = _READ[account.account_id] = (account.settings, _read(account.settings))
+    return read[1]
+
+
+def _read(settings: Mapping[str, Any]) -> Settings:
     known: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in account.settings.items()
+        for name, value in settings.items()
         if name in _KINDS
     }
     return Settings(**known)
