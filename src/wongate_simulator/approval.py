@@ -2,7 +2,6 @@
 
 import secrets
 
-from wongate_simulator.books import APPROVED, CANCELLED, DEAD, OPENED, REFUSED, Payment
 from wongate_simulator.calls import Call, checked_merchant, read_amount, sign_answer
 from wongate_simulator.clock import stamp
 from wongate_simulator.codes import APPROVED as SUCCESS
@@ -10,6 +9,7 @@ from wongate_simulator.codes import Refused, text_of
 from wongate_simulator.fundings import funding_of
 from wongate_simulator.merchants import Merchant
 from wongate_simulator.notices import notice_fields
+from wongate_simulator.records import APPROVED, CANCELLED, DEAD, OPENED, REFUSED, Payment
 from wongate_simulator.simulator import Simulator
 
 REQUIRED = ("TID", "AuthToken", "MID", "Amt", "EdiDate", "SignData")

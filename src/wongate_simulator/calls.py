@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 
 from wongate_simulator import hashing
-from wongate_simulator.books import Payment
 from wongate_simulator.clock import read_edi_date
 from wongate_simulator.codes import Refused
 from wongate_simulator.exchanges import Exchange
 from wongate_simulator.faults import Fault
 from wongate_simulator.forms import Form
 from wongate_simulator.merchants import Merchant
+from wongate_simulator.records import Payment
 from wongate_simulator.simulator import Simulator
 from wongate_simulator.window import explain
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
+from dataclasses import replace
 
-from wongate_simulator.books import APPROVED, AUTHENTICATED, CANCELLED, DONE, PENDING, Cancellation, Payment
 from wongate_simulator.calls import Call, checked_merchant, read_amount, sign_answer
 from wongate_simulator.clock import kst
 from wongate_simulator.codes import CANCELLED as SUCCESS
@@ -12,6 +12,7 @@ from wongate_simulator.fundings import PADDED_ZERO, PAYCO, cancelled_parts
 from wongate_simulator.hashing import Hint
 from wongate_simulator.merchants import Merchant
 from wongate_simulator.notices import GLANCE_S, notice_fields, state_of_cancel
+from wongate_simulator.records import APPROVED, AUTHENTICATED, CANCELLED, DONE, PENDING, Cancellation, Payment
 from wongate_simulator.simulator import MEDIA_PARTIAL_CANCEL, Simulator
 
 NET_REQUIRED = ("TID", "AuthToken", "MID", "Amt", "EdiDate", "SignData")
@@ -105,33 +106,48 @@ def _check_partial(payment: Payment, amount: int, merchant: Merchant) -> None:
 def _book(
     sim: Simulator, call: Call, merchant: Merchant, payment: Payment, amount: int, kind: str
 ) -> dict[str, str]:
-    fault = call.fault if call.fault and call.fault.kind == "in_progress" else None
-    now = sim.clock.now()
-    cancellation = Cancellation(
+    reason = call.form.as_euc_kr("CancelMsg")[:100]
+    entry = _entry(sim, merchant, payment, amount, kind, call.get("Moid"), reason)
+    if call.fault and call.fault.kind == "in_progress":
+        due = entry.cancelled_at + call.fault.after_s
+        sim.books.cancel(
+            payment, replace(entry, state=PENDING, settles_at=due, settles_to=call.fault.settles)
+        )
+        raise Refused("2002")
+    sim.books.cancel(payment, entry)
+    announce(sim, merchant, payment, entry)
+    return answer(call, merchant, SUCCESS, text_of(SUCCESS), entry)
+
+
+def _entry(
+    sim: Simulator,
+    merchant: Merchant,
+    payment: Payment,
+    amount: int,
+    kind: str,
+    cancel_moid: str,
+    reason: str,
+) -> Cancellation:
+    return Cancellation(
         id=0,
         payment_id=payment.id,
-        tid=_cancel_tid(sim, merchant, payment, kind),
-        cancel_moid=call.get("Moid"),
+        tid=_cancel_tid(sim, merchant, payment, amount),
+        cancel_moid=cancel_moid,
         amount=amount,
         remain=payment.remain - amount,
         number=f"{secrets.randbelow(10**8):08d}",
         kind=kind,
-        state=PENDING if fault else DONE,
-        cancelled_at=now,
-        settles_at=now + fault.after_s if fault else None,
-        settles_to=fault.settles if fault else None,
-        reason=call.form.as_euc_kr("CancelMsg")[:100],
+        state=DONE,
+        cancelled_at=sim.clock.now(),
+        settles_at=None,
+        settles_to=None,
+        reason=reason,
     )
-    sim.books.cancel(payment, cancellation)
-    if fault:
-        raise Refused("2002")
-    announce(sim, merchant, payment, cancellation)
-    return answer(call, merchant, SUCCESS, text_of(SUCCESS), cancellation)
 
 
-def _cancel_tid(sim: Simulator, merchant: Merchant, payment: Payment, kind: str) -> str:
+def _cancel_tid(sim: Simulator, merchant: Merchant, payment: Payment, amount: int) -> str:
     """A partial cancel has a TID of its own unless the merchant is set otherwise (N-14)."""
-    if kind == PARTIAL and merchant.partial_tid == "new":
+    if amount < payment.amount and merchant.partial_tid == "new":
         return sim.mint_tid(payment.mid, MEDIA_PARTIAL_CANCEL)
     return payment.tid or ""
 
@@ -159,25 +175,10 @@ def cancel_by_hand(sim: Simulator, payment: Payment, amount: int, reason: str) -
         raise Refused("2032", f"{amount} > {payment.remain}")
     if amount < payment.amount:
         _check_partial(payment, amount, merchant)
-    kind = PARTIAL if amount < payment.amount else FULL
-    cancellation = Cancellation(
-        id=0,
-        payment_id=payment.id,
-        tid=_cancel_tid(sim, merchant, payment, kind),
-        cancel_moid="",
-        amount=amount,
-        remain=payment.remain - amount,
-        number=f"{secrets.randbelow(10**8):08d}",
-        kind=ADMIN,
-        state=DONE,
-        cancelled_at=sim.clock.now(),
-        settles_at=None,
-        settles_to=None,
-        reason=reason,
-    )
-    sim.books.cancel(payment, cancellation)
-    announce(sim, merchant, payment, cancellation)
-    return cancellation
+    entry = _entry(sim, merchant, payment, amount, ADMIN, "", reason)
+    sim.books.cancel(payment, entry)
+    announce(sim, merchant, payment, entry)
+    return entry
 
 
 def settle_in_progress(sim: Simulator) -> None:

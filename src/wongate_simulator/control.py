@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from wongate_simulator import cancellation
-from wongate_simulator.books import Payment
 from wongate_simulator.clock import KST, iso
 from wongate_simulator.codes import Refused
 from wongate_simulator.connections import own_url, read_body
@@ -21,6 +20,7 @@ from wongate_simulator.delivery import Returned, deliver
 from wongate_simulator.faults import OPENING, WINDOW
 from wongate_simulator.mistakes import Mistake
 from wongate_simulator.outcomes import Outcome, read_outcome
+from wongate_simulator.records import Payment
 from wongate_simulator.simulator import Simulator, simulator_of
 from wongate_simulator.striking import strike
 from wongate_simulator.window import Delivery, choose, note_fault, open_window

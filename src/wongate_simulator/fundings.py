@@ -1,6 +1,6 @@
 """What a Payco payment was funded by, as approval and cancel answers describe it (nicepay 13.4)."""
 
-from wongate_simulator.books import Payment
+from wongate_simulator.records import Payment
 
 PAYCO = "15"  # ClickpayCl
 PADDED_ZERO = "0" * 12

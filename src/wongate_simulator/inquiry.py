@@ -1,9 +1,9 @@
 """Status inquiry by TID (nicepay 6): no amount, no Moid, no Signature."""
 
-from wongate_simulator.books import APPROVED, CANCELLED, Payment
 from wongate_simulator.calls import Call, checked_merchant
 from wongate_simulator.clock import stamp
 from wongate_simulator.codes import INQUIRED, Refused
+from wongate_simulator.records import APPROVED, CANCELLED, Payment
 from wongate_simulator.simulator import Simulator
 
 REQUIRED = ("TID", "MID", "EdiDate", "SignData")

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import aiohttp
 
-from wongate_simulator.books import Books, Notice, Payment
+from wongate_simulator.books import Books
 from wongate_simulator.clock import Clock, kst, stamp
 from wongate_simulator.codes import APPROVED, CANCELLED, text_of
 from wongate_simulator.faults import NOTICE, RESULT, Faults
 from wongate_simulator.forms import write_form
 from wongate_simulator.fundings import funding_of
 from wongate_simulator.merchants import Merchant
+from wongate_simulator.records import Notice, Payment
 
 REPEAT_S = 60
 TRIES = 10

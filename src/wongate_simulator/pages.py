@@ -4,13 +4,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from wongate_simulator import cancellation
-from wongate_simulator.books import Payment
 from wongate_simulator.clock import iso
 from wongate_simulator.codes import Refused
 from wongate_simulator.connections import own_url, read_body
 from wongate_simulator.control_manual import CALLS
 from wongate_simulator.faults import REQUEST_TYPES
 from wongate_simulator.forms import read_form
+from wongate_simulator.records import Payment
 from wongate_simulator.rendering import language, page
 from wongate_simulator.simulator import Simulator, simulator_of
 from wongate_simulator.words import WORDS, won

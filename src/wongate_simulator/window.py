@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from wongate_simulator import hashing
-from wongate_simulator.books import OPENED, REFUSED, DuplicateMoid, Payment
+from wongate_simulator.books import DuplicateMoid
 from wongate_simulator.clock import read_edi_date
 from wongate_simulator.codes import AUTHENTICATED as SUCCESS
 from wongate_simulator.codes import Refused, text_of
@@ -21,6 +21,7 @@ from wongate_simulator.forms import is_utf_8, unescape_script
 from wongate_simulator.hashing import Hint
 from wongate_simulator.merchants import Merchant
 from wongate_simulator.outcomes import Outcome
+from wongate_simulator.records import OPENED, REFUSED, Payment
 from wongate_simulator.simulator import Simulator
 
 REQUIRED = ("GoodsName", "Amt", "MID", "EdiDate", "Moid", "SignData", "PayMethod")

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from wongate_simulator.books import OPENED, Payment
 from wongate_simulator.clock import kst
 from wongate_simulator.codes import Refused
 from wongate_simulator.connections import own_url, read_body
@@ -16,6 +15,7 @@ from wongate_simulator.exchanges import Exchange
 from wongate_simulator.faults import OPENING, WINDOW
 from wongate_simulator.forms import Form, read_form
 from wongate_simulator.outcomes import FUNDINGS, OUTCOMES, Outcome
+from wongate_simulator.records import OPENED, Payment
 from wongate_simulator.rendering import ANY_PAGE, language, page
 from wongate_simulator.simulator import Simulator, simulator_of
 from wongate_simulator.striking import strike

@@ -167,7 +167,7 @@ class Shopkeeper:
 
     async def paid(self, outcome: Any = "card", **changes: str) -> dict[str, str]:
         """The result fields of an approved payment."""
-        result: dict[str, str] = (await self.pay(outcome, **changes))["result"]
+        result: dict[str, str] = (await self.pay(outcome, False, **changes))["result"]
         assert "3001" == (await self.approve(result))["ResultCode"]
         return result
 

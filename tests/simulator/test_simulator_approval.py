@@ -9,9 +9,11 @@ from tests.simulator.shopkeeper import KEY, KEYLESS_MID, MID, OTHER_KEY, OTHER_M
 
 PAY = "/webapi/pay_process.jsp"
 CAPTURED_ORDER = (
-    "ResultCode ResultMsg Amt MID Moid BuyerEmail BuyerTel BuyerName GoodsName TID AuthCode AuthDate PayMethod CartData Signature "
-    "MallReserved CardCode CardName CardNo CardQuota CardInterest AcquCardCode AcquCardName CardCl CcPartCl CouponAmt CouponMinAmt "
-    "PointAppAmt ClickpayCl MultiCl MultiCardAcquAmt MultiPointAmt MultiCouponAmt RcptType RcptTID RcptAuthCode CardType"
+    "ResultCode ResultMsg Amt MID Moid BuyerEmail BuyerTel BuyerName GoodsName TID AuthCode AuthDate PayMethod CartData "
+    "Signature MallReserved CardCode CardName CardNo CardQuota CardInterest "
+    "AcquCardCode AcquCardName CardCl CcPartCl CouponAmt "
+    "CouponMinAmt PointAppAmt ClickpayCl MultiCl MultiCardAcquAmt MultiPointAmt MultiCouponAmt RcptType "
+    "RcptTID RcptAuthCode CardType"
 )
 
 

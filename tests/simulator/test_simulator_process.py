@@ -131,11 +131,10 @@ child.stderr.readline()
 print(child.pid, flush=True)
 time.sleep(600)
 """
-    process = run_script(parent, _free_port(), tmp_path)
-    child = int(process.stdout.readline())
-    running = is_running(child)
-    process.kill()
-    process.communicate()
+    with run_script(parent, _free_port(), tmp_path) as process:
+        child = int(process.stdout.readline())
+        running = is_running(child)
+        process.kill()
 
     assert running
     eventually(lambda: not is_running(child))
