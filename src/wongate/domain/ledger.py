@@ -27,6 +27,7 @@ _MOVES: dict[tuple[Kind, Stage, Event], tuple[Book, Book]] = {
     (Kind.SALE, Stage.WAITING, Event.CONFIRMED): (Book.PAYER, Book.PROVIDER),
     (Kind.SALE, Stage.APPROVING, Event.APPROVED): (Book.PROVIDER, Book.MERCHANT),
     (Kind.SALE, Stage.APPROVING, Event.DECLINED): (Book.PROVIDER, Book.PAYER),
+    (Kind.SALE, Stage.APPROVING, Event.DECLINED_FOR_NOW): (Book.PROVIDER, Book.PAYER),
     (Kind.SALE, Stage.UNDOING, Event.UNDONE): (Book.PROVIDER, Book.PAYER),
     (Kind.SALE, Stage.RETURNING, Event.UNDONE): (Book.PROVIDER, Book.PAYER),
     (Kind.SALE, Stage.CHECKING, Event.NOTHING_TO_UNDO): (Book.PROVIDER, Book.PAYER),

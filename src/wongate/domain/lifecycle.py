@@ -28,6 +28,7 @@ class Stage(StrEnum):
     UNDOING = "undoing"  # approval unknown, net cancel may have been sent: can no longer succeed
     CHECKING = "checking"  # declined, nothing to cancel; one more inquiry settles it
     RETURNING = "returning"  # declined for the merchant while the payer's money is still being brought back
+    OFFERED = "offered"  # declined, and the payer may try again on the Payment Page until its time comes (E-43)
     RESERVED = "reserved"  # refund: money set aside, cancel not sent
     CANCELLING = "cancelling"  # refund: the cancel may have been sent
     ASKING = "asking"  # refund: outcome unknown
@@ -43,6 +44,9 @@ class Event(StrEnum):
     SENT = "sent"  # intent to cancel
     APPROVED = "approved"
     DECLINED = "declined"
+    DECLINED_FOR_NOW = "declined for now"  # the payer is offered another try
+    RETRIED = "retried"  # the payer took it: a new sale of the same payment
+    LAPSED = "lapsed"  # the payer did not: the payment is declined
     NOT_SENT = "not sent"
     UNANSWERED = "unanswered"
     UNDONE = "undone"  # the net or ordinary cancel is certain
@@ -66,9 +70,11 @@ TABLE: dict[tuple[Kind, Stage, Event], tuple[Status, Stage]] = {
     (Kind.SALE, G.NEW, E.REFUSED): (S.DECLINE, G.DONE),
     (Kind.SALE, G.WAITING, E.CONFIRMED): (S.AWAITING, G.APPROVING),
     (Kind.SALE, G.WAITING, E.DECLINED): (S.DECLINE, G.DONE),
+    (Kind.SALE, G.WAITING, E.DECLINED_FOR_NOW): (S.DECLINE, G.OFFERED),
     (Kind.SALE, G.WAITING, E.EXPIRED): (S.DECLINE, G.DONE),
     (Kind.SALE, G.APPROVING, E.APPROVED): (S.SUCCESS, G.DONE),
     (Kind.SALE, G.APPROVING, E.DECLINED): (S.DECLINE, G.DONE),
+    (Kind.SALE, G.APPROVING, E.DECLINED_FOR_NOW): (S.DECLINE, G.OFFERED),
     (Kind.SALE, G.APPROVING, E.UNANSWERED): (S.AWAITING, G.UNDOING),
     (Kind.SALE, G.UNDOING, E.UNDONE): (S.DECLINE, G.DONE),
     (Kind.SALE, G.UNDOING, E.NOTHING_TO_UNDO): (S.DECLINE, G.CHECKING),
@@ -77,6 +83,8 @@ TABLE: dict[tuple[Kind, Stage, Event], tuple[Status, Stage]] = {
     (Kind.SALE, G.CHECKING, E.FOUND_APPROVED): (S.DECLINE, G.RETURNING),
     (Kind.SALE, G.RETURNING, E.UNDONE): (S.DECLINE, G.DONE),
     (Kind.SALE, G.RETURNING, E.NOTHING_TO_UNDO): (S.DECLINE, G.CHECKING),
+    (Kind.SALE, G.OFFERED, E.RETRIED): (S.DECLINE, G.DONE),
+    (Kind.SALE, G.OFFERED, E.LAPSED): (S.DECLINE, G.DONE),
     (Kind.SALE, G.DONE, E.FOUND_APPROVED): (S.DECLINE, G.RETURNING),
     (Kind.REFUND, G.NEW, E.OPENED): (S.PROCESSING, G.RESERVED),
     (Kind.REFUND, G.NEW, E.REFUSED): (S.DECLINE, G.DONE),

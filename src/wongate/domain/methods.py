@@ -30,3 +30,8 @@ METHODS = {PAYCO.code: PAYCO}
 def by_path(name: str) -> Method | None:
     """The method that a Gate path such as `/v2/payment/wallet/payco/sale` names."""
     return next((method for method in METHODS.values() if name in method.paths), None)
+
+
+def by_page_code(code: str) -> Method | None:
+    """The method that `force_payment_method` names, in the page's spelling or in Gate's."""
+    return next((method for method in METHODS.values() if code in (method.page_code, method.code)), None)

@@ -65,7 +65,9 @@ class ProjectSettings:
     try_again: bool = False  # E-43
     try_again_attempts: int = 5
     try_again_window_s: int = 600
-    frame_origins: tuple[str, ...] = ()
+    frame_origins: tuple[str, ...] = ()  # who may show the Payment Page in a frame: origins, a port may be `*`
+    window_in_frame: bool = False  # E-28
+    language_menu: bool = True  # E-43
     page_name: str = ""
     page_logo_url: str = ""
     page_color: str = ""
@@ -203,6 +205,10 @@ def payment_after(payment: Payment, operation: Operation, event: Event, at: date
 def _after_sale(payment: Payment, operation: Operation, event: Event) -> Payment:
     if event is Event.INVALID:
         return replace(payment, status=PaymentStatus.ERROR)
+    if event is Event.DECLINED_FOR_NOW:
+        return replace(payment, status=PaymentStatus.AWAITING_CUSTOMER)
+    if event is Event.OPENED:
+        return replace(payment, status=PaymentStatus(operation.status), sale_id=operation.operation_id)
     if operation.status is Status.SUCCESS:
         return replace(payment, status=PaymentStatus.SUCCESS, captured=operation.amount)
     return replace(payment, status=PaymentStatus(operation.status))

@@ -18,6 +18,7 @@ from wongate.store import notices, payments
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=90)
+GIVEN_UP = (Stage.DONE, Stage.OFFERED)
 FOREIGN = 0
 """project_id under which notices are kept that name no order of ours."""
 
@@ -101,7 +102,7 @@ async def _handle(platform: Platform, door: Door, project: Project, row: Mapping
 
 async def _approved(platform: Platform, door: Door, project: Project, sale: Operation, notice: Notice) -> str:
     """News only when we had given the payment up: then the money goes back (E-39)."""
-    if sale.stage is not Stage.DONE or sale.status is Status.SUCCESS:
+    if sale.stage not in GIVEN_UP or sale.status is Status.SUCCESS:
         return "known"
     standing, exchange = await platform.provider(project).inquire(project.account, notice.reference)
     if standing is not Standing.APPROVED:
@@ -110,8 +111,10 @@ async def _approved(platform: Platform, door: Door, project: Project, sale: Oper
     def decide(case: Case) -> bool:
         current = case.operations[sale.operation_id]
         case.note(current, exchange)
-        if current.stage is not Stage.DONE or current.status is Status.SUCCESS:
+        if current.stage not in GIVEN_UP or current.status is Status.SUCCESS:
             return False
+        if current.stage is Stage.OFFERED:
+            current = case.move(current, Event.LAPSED, note="approved after all")
         case.alarm(current, "late success")
         case.move(
             current,

@@ -72,6 +72,17 @@ async def _expire(platform: Platform, door: Door, project: Project, operation: O
     await door.settle(project, operation.payment_no, decide)
 
 
+async def _lapse(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
+    """E-43: the payer has not tried again in time."""
+
+    def decide(case: Case) -> None:
+        sale = _still_ours(case, operation)
+        if sale is not None:
+            case.move(sale, Event.LAPSED, note="not tried again")
+
+    await door.settle(project, operation.payment_no, decide)
+
+
 async def _approval_abandoned(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
     """The intent outlived its lease: nobody knows whether the approval left (F2, F3)."""
 
@@ -398,6 +409,7 @@ def _still_ours(case: Case, claimed: Operation) -> Operation | None:
 
 _STEPS: dict[tuple[Kind, Stage], Step] = {
     (Kind.SALE, Stage.WAITING): _expire,
+    (Kind.SALE, Stage.OFFERED): _lapse,
     (Kind.SALE, Stage.APPROVING): _approval_abandoned,
     (Kind.SALE, Stage.UNDOING): _undo_again,
     (Kind.SALE, Stage.RETURNING): _undo_again,

@@ -22,6 +22,7 @@ from wongate.domain.outcome import (
     Form,
     NotSent,
     Outcome,
+    ReturnResult,
     Tampered,
 )
 from wongate.domain.payment import Operation, Payment, PaymentStatus, Project, payment_after, payment_key
@@ -40,11 +41,13 @@ that its maker died or froze."""
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What Gate answers, and what the Payment Page goes on with."""
+    """What Gate answers, and what the Payment Page goes on with; `form` is the payer's way to the window of a new sale."""
 
     request_id: str
     payment_no: int
     operation_id: int
+    token: str = ""
+    form: Form | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,11 @@ class NewSale:
     operation: Operation
     transition: Mapping[str, Any]
     callbacks: Sequence[Mapping[str, Any]]
+    form: Form | None
+
+    @property
+    def accepted(self) -> Accepted:
+        return accepted(self.operation, self.form)
 
 
 class Intake:
@@ -116,7 +124,7 @@ async def begin_sale(
     """
     sale = _new_sale(platform, project, method, request, source, request_hash)
     if await intake.insert(sale):
-        return Accepted(sale.operation.request_id, sale.payment.payment_no, sale.operation.operation_id)
+        return sale.accepted
     return await _taken(platform, sale)
 
 
@@ -131,15 +139,21 @@ async def _taken(platform: Platform, sale: NewSale) -> Accepted:
         payment = (await payments.lock(tx, [place]))[place]
         for operation in reversed((await payments.operations_locked(tx, [place]))[place]):
             if operation.kind is Kind.SALE and operation.request_hash == sale.operation.request_hash:
-                return Accepted(operation.request_id, payment.payment_no, operation.operation_id)
+                return accepted(operation)
         if payment.status is not PaymentStatus.ERROR:
             raise Refused(codes.PAYMENT_ID_EXISTS, field="general.payment_id", constraint="unique")
         again = _moved_to(sale, payment)
         await payments.reopen(tx, again.payment)
         await _write_sales(platform, tx, [again])
-        return Accepted(again.operation.request_id, payment.payment_no, again.operation.operation_id)
+        return again.accepted
 
     return await platform.database.run(story)
+
+
+def accepted(operation: Operation, form: Form | None = None) -> Accepted:
+    return Accepted(
+        operation.request_id, operation.payment_no, operation.operation_id, return_token(operation), form
+    )
 
 
 def _moved_to(sale: NewSale, payment: Payment) -> NewSale:
@@ -149,6 +163,7 @@ def _moved_to(sale: NewSale, payment: Payment) -> NewSale:
         replace(sale.operation, payment_no=payment.payment_no),
         sale.transition,
         [{**row, "payment_no": payment.payment_no} for row in sale.callbacks],
+        sale.form,
     )
 
 
@@ -163,7 +178,7 @@ def _new_sale(
     now = platform.clock.now()
     payment_no = platform.ids.next()
     event, code = _first_event(request)
-    operation = _new_operation(platform, project, request, payment_no, request_hash, code, now)
+    operation = new_operation(platform, project, request, payment_no, request_hash, code, now)
     status, stage = advance(Kind.SALE, operation.status, operation.stage, event)
     operation = replace(operation, status=status, stage=stage, seq=1)
     if status is Status.DECLINE:
@@ -181,7 +196,7 @@ def _new_sale(
         flaws=request.flaws,
     )
     transition = transition_row(payment, operation, event, status is Status.DECLINE, "", now)
-    return NewSale(payment, operation, transition, rows)
+    return NewSale(payment, operation, transition, rows, form)
 
 
 def _first_event(request: SaleRequest) -> tuple[Event, int]:
@@ -222,7 +237,7 @@ def _new_payment(
     )
 
 
-def _new_operation(
+def new_operation(
     platform: Platform,
     project: Project,
     request: SaleRequest,
@@ -231,6 +246,7 @@ def _new_operation(
     code: int,
     now: datetime,
 ) -> Operation:
+    """A sale before its first event."""
     operation_id = platform.ids.next()
     limit_at = now + timedelta(seconds=project.settings.limit_time_s)
     if request.best_before is not None:
@@ -287,18 +303,32 @@ def return_token(operation: Operation) -> str:
 def window(
     platform: Platform, project: Project, payment: Payment, operation: Operation, now: datetime
 ) -> Form:
-    """The form that takes the payer to the provider, dated now."""
+    """The form that takes the payer to the provider, dated now and under the newest of the sale's order numbers."""
     token = return_token(operation)
     provider = project.account.provider
     return platform.provider(project).window(
         project.account,
-        order_number=operation.order_number,
+        order_number=order_numbers(platform, project, operation)[-1],
         amount=operation.amount,
         description=payment.description,
         return_url=f"{platform.page_url}/return/{provider}/{token}",
         bridge_url=f"{platform.page_url}/bridge/{provider}/{token}",
         at=now,
     )
+
+
+def order_numbers(platform: Platform, project: Project, operation: Operation) -> list[str]:
+    """The names under which the sale's windows were opened, oldest first: a payer who comes back to the page opens a further
+    one, since the provider opens no second window under a name that it knows (W005)."""
+    further = range(2, windows_opened(operation) + 1) if operation.stage is Stage.WAITING else ()
+    provider, place = platform.provider(project), (operation.project_id, operation.operation_id)
+    return [operation.order_number] + [
+        provider.order_number(project.account, *place, window_no) for window_no in further
+    ]
+
+
+def windows_opened(operation: Operation) -> int:
+    return int(operation.details.get("windows", 1))
 
 
 async def find_by_token(platform: Platform, token: str) -> tuple[Project, Operation] | None:
@@ -325,12 +355,11 @@ async def customer_returned(
 
     A repeated return changes nothing (F7), a tampered one neither (F8).
     """
-    result = platform.provider(project).read_return(
-        project.account, form, order_number=operation.order_number, amount=operation.amount
-    )
+    order_number, result = _read_return(platform, project, operation, form)
     received = Exchange("return", platform.clock.now(), 0, {}, _shown(form), _verdict(result))
     if isinstance(result, Authenticated):
-        await _confirm_and_approve(platform, door, project, operation, result, received)
+        named = replace(operation, order_number=order_number)
+        await _confirm_and_approve(platform, door, project, named, result, received)
         return
 
     def decide(case: Case) -> None:
@@ -339,9 +368,23 @@ async def customer_returned(
         if isinstance(result, Declined) and sale.stage is Stage.WAITING:
             if result.alarm:
                 case.alarm(sale, f"provider refused: {result.provider_code or result.provider_text}")
-            case.move(sale, Event.DECLINED, code=result.code, note=result.provider_text[:200])
+            case.decline(sale, code=result.code, note=result.provider_text[:200])
 
     await door.settle(project, operation.payment_no, decide)
+
+
+def _read_return(
+    platform: Platform, project: Project, operation: Operation, form: Mapping[str, str]
+) -> tuple[str, ReturnResult]:
+    """The order number of the window that the payer comes from, and its result: any of the sale's windows will do."""
+    result: ReturnResult = Tampered("no window of this sale")
+    for order_number in order_numbers(platform, project, operation):
+        result = platform.provider(project).read_return(
+            project.account, form, order_number=order_number, amount=operation.amount
+        )
+        if not isinstance(result, Tampered):
+            return order_number, result
+    return operation.order_number, result
 
 
 async def _confirm_and_approve(
@@ -368,6 +411,7 @@ async def _confirm_and_approve(
         case.move(
             sale,
             Event.CONFIRMED,
+            order_number=operation.order_number,
             reference=authenticated.reference,
             authentication={
                 "intent": intent,
@@ -415,10 +459,10 @@ def book_approval(case: Case, sale: Operation, outcome: Outcome) -> bool:
     if isinstance(outcome, Declined):
         if outcome.alarm:
             case.alarm(sale, f"provider refused: {outcome.provider_code}")
-        case.move(sale, Event.DECLINED, code=outcome.code, note=outcome.provider_text[:200])
+        case.decline(sale, code=outcome.code, note=outcome.provider_text[:200])
         return False
     if isinstance(outcome, NotSent):
-        case.move(sale, Event.DECLINED, code=20202, note=outcome.reason[:200])
+        case.decline(sale, code=20202, note=outcome.reason[:200])
         return False
     details = dict(sale.details)
     if isinstance(outcome, Approved):

@@ -28,8 +28,13 @@ class Provider(Protocol):
     at most once and never repeats it; the `Exchange` beside its answer carries no secret.
     """
 
-    def order_number(self, account: Account, project_id: int, operation_id: int) -> str:
-        """Our name for a sale at the provider, never reused under one merchant id (N-24)."""
+    def order_number(
+        self, account: Account, project_id: int, operation_id: int, window_no: int = 1
+    ) -> str:
+        """Our name for a sale at the provider, never reused under one merchant id (N-24).
+
+        A payer who opens the window a second time gets a name of its own there: `window_no` counts from 1.
+        """
 
     def owner_of(self, account: Account, order_number: str) -> tuple[int, int] | None:
         """The (project_id, operation_id) in an order number of ours, None for a foreign one."""

@@ -23,11 +23,12 @@ _PAYMENT_LIVE = "status text, captured bigint, refunded bigint, reserved bigint,
 _OPERATION_KEY = "project_id bigint, operation_id bigint"
 _OPERATION_FIXED = (
     "payment_no bigint, kind text, amount bigint, currency text, request_id text, request_hash text, description text, "
-    "merchant_refund_id text, account_id bigint, order_number text, return_key text, request jsonb, created_at timestamptz, "
+    "merchant_refund_id text, account_id bigint, return_key text, request jsonb, created_at timestamptz, "
     "limit_at timestamptz"
 )
 _OPERATION_LIVE = (
-    "status text, stage text, code integer, authentication jsonb, reference text, details jsonb, changed_at timestamptz, "
+    "status text, stage text, code integer, order_number text, authentication jsonb, reference text, details jsonb, "
+    "changed_at timestamptz, "
     "wake_at timestamptz, attempt integer, seq smallint"
 )
 _TRANSITION = (
@@ -164,6 +165,18 @@ async def insert_payments(tx: Tx, payments: Sequence[tuple[Payment, str]]) -> se
 async def reopen(tx: Tx, payment: Payment) -> None:
     """A payment in `error` was never initiated: the same id opens it anew (section 3.2)."""
     await tx.execute(_REOPEN_PAYMENT, as_json([_row(payment)]))
+
+
+async def versions(tx: Tx, keys: Sequence[Key]) -> dict[Key, str]:
+    """A text for each payment that changes whenever its sale does."""
+    rows = await tx.fetch(
+        "SELECT p.project_id, p.payment_no, p.sale_id, o.seq FROM payment p "
+        "JOIN operation o ON o.project_id = p.project_id AND o.operation_id = p.sale_id "
+        "WHERE (p.project_id, p.payment_no) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[]))",
+        [project_id for project_id, _ in keys],
+        [payment_no for _, payment_no in keys],
+    )
+    return {(row["project_id"], row["payment_no"]): f"{row['sale_id']}.{row['seq']}" for row in rows}
 
 
 async def write(tx: Tx, written: Written) -> None:

@@ -15,16 +15,19 @@ from wongate.providers.nicepay.accounts import settings_of
 
 KST = timezone(timedelta(hours=9), "KST")
 _ANSWER_FORMAT = {"CharSet": "utf-8", "EdiType": "JSON"}  # else NICEPAY answers in EUC-KR (N-21)
-_OWN_ORDER = re.compile(r"([1-9][0-9]{0,17})W([1-9][0-9]{0,17})")
+_OWN_ORDER = re.compile(r"([1-9][0-9]{0,17})W([1-9][0-9]{0,17})(?:N[1-9][0-9]{0,2})?")
 _GOODS_NAME_MAX = 40  # bytes
 _NOT_IN_GOODS_NAME = frozenset('%&|$-+=[]";')
 _CANCEL_MESSAGE_MAX = 100  # bytes
 
 
-def order_number(account: Account, project_id: int, operation_id: int) -> str:
-    """The Moid of a sale: `<prefix><project>W<operation>`, letters and digits only, as Payco needs it
-    (N-24)."""
-    return f"{settings_of(account).moid_prefix}{project_id}W{operation_id}"
+def order_number(account: Account, project_id: int, operation_id: int, window_no: int = 1) -> str:
+    """The Moid of a sale: `<prefix><project>W<operation>`, letters and digits only, as Payco needs it (N-24).
+
+    No window opens under a used Moid (W005), so further windows of the sale append `N<window_no>`.
+    """
+    further = f"N{window_no}" if window_no > 1 else ""
+    return f"{settings_of(account).moid_prefix}{project_id}W{operation_id}{further}"
 
 
 def owner_of(account: Account, order_number: str) -> tuple[int, int] | None:
