@@ -70,7 +70,7 @@ def approve(sim: Simulator, call: Call) -> dict[str, str]:
     now = sim.clock.now()
     if not sim.books.approve(payment, f"{secrets.randbelow(10**8):08d}", now):
         raise Refused("1682")
-    call.payment = approved = sim.books.by_token(payment.auth_token) or payment
+    call.payment = approved = sim.books.by_id(payment.id)
     sim.notices.queue(
         merchant, approved, "0", sim.faults, lambda: notice_fields(approved, now, payment.amount, "0", "")
     )

@@ -93,6 +93,9 @@ class Books:
     def by_token(self, auth_token: str) -> Payment | None:
         return self._one("SELECT * FROM payment WHERE auth_token = ?", auth_token)
 
+    def by_id(self, payment_id: int) -> Payment:
+        return Payment(*self.db.execute("SELECT * FROM payment WHERE id = ?", (payment_id,)).fetchone())
+
     def by_tid(self, tid: str) -> Payment | None:
         return self._one("SELECT * FROM payment WHERE tid = ?", tid)
 
@@ -172,21 +175,16 @@ class Books:
         rows = self.db.execute(
             "SELECT * FROM cancellation WHERE state = 'pending' AND settles_at <= ?", (moment,)
         ).fetchall()
-        done: list[tuple[Payment, Cancellation]] = []
-        for cancellation in (Cancellation(*row) for row in rows):
+        ended = [Cancellation(*row) for row in rows]
+        for cancellation in ended:
             with self.together():
                 self.db.execute(
-                    "UPDATE cancellation SET state = ?, cancelled_at = ? WHERE id = ?",
-                    (cancellation.settles_to, moment, cancellation.id),
+                    "UPDATE cancellation SET state = settles_to, cancelled_at = ? WHERE id = ?",
+                    (moment, cancellation.id),
                 )
                 if cancellation.settles_to == DONE:
                     self._move(cancellation.payment_id, cancellation.amount, cancellation.kind == "net")
-            if cancellation.settles_to == DONE:
-                row = self.db.execute(
-                    "SELECT * FROM payment WHERE id = ?", (cancellation.payment_id,)
-                ).fetchone()
-                done.append((Payment(*row), cancellation))
-        return done
+        return [(self.by_id(one.payment_id), one) for one in ended if one.settles_to == DONE]
 
     def cancellations(self, payment: Payment) -> list[Cancellation]:
         rows = self.db.execute("SELECT * FROM cancellation WHERE payment_id = ? ORDER BY id", (payment.id,))

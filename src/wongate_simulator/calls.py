@@ -11,7 +11,6 @@ from wongate_simulator.forms import Form
 from wongate_simulator.merchants import Merchant
 from wongate_simulator.records import Payment
 from wongate_simulator.simulator import Simulator
-from wongate_simulator.window import explain
 
 
 @dataclass(slots=True)
@@ -51,7 +50,7 @@ def checked_merchant(sim: Simulator, call: Call, formula: str, required: tuple[s
     right = hashing.matches(formula, call.fields, merchant.key, call.get("SignData"))
     call.exchange.signature_ok = right
     if not right:
-        call.exchange.hints += explain(sim, formula, call.fields, merchant)
+        call.exchange.hints += sim.explain(formula, call.fields, merchant)
         raise Refused(merchant.wrong_hash_code)
     if read_edi_date(call.get("EdiDate")) is None:
         raise Refused("A106", call.get("EdiDate")[:30])

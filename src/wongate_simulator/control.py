@@ -21,9 +21,10 @@ from wongate_simulator.faults import OPENING, WINDOW
 from wongate_simulator.mistakes import Mistake
 from wongate_simulator.outcomes import Outcome, read_outcome
 from wongate_simulator.records import Payment
+from wongate_simulator.results import Delivery, choose
 from wongate_simulator.simulator import Simulator, simulator_of
 from wongate_simulator.striking import strike
-from wongate_simulator.window import Delivery, choose, note_fault, open_window
+from wongate_simulator.window import note_fault, open_window
 
 Handler = Callable[[Request], Awaitable[Response]]
 RETURN_LIMIT_S = (
@@ -253,7 +254,7 @@ def _redirect_data(wanted: dict[str, Any], own_url: str) -> tuple[dict[str, str]
 def _played(
     sim: Simulator, payment: Payment, deliveries: list[Delivery], returned: list[Returned]
 ) -> dict[str, Any]:
-    now = sim.books.by_token(payment.auth_token) or payment
+    now = sim.books.by_id(payment.id)
     steps = [
         {"result": delivery.public(), "return": answer.public() if answer else None}
         for delivery, answer in zip_longest(deliveries, returned)

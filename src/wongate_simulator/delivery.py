@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 import aiohttp
 
 from wongate_simulator.forms import write_form
+from wongate_simulator.results import Delivery
 from wongate_simulator.simulator import Simulator
-from wongate_simulator.window import Delivery
 
 # The return endpoint approves in the same request, and hanging faults must be able to unfold behind it.
 RETURN_LIMIT_S = 120

@@ -40,6 +40,11 @@ def matches(formula: str, fields: Mapping[str, str], key: str, given: str) -> bo
     return hmac.compare_digest(digest(formula, fields, key).encode(), given.encode("utf-8", "replace"))
 
 
+def spoiled(signature: str) -> str:
+    """A wrong hash of the same look, for the fault switches."""
+    return signature[::-1] if signature != signature[::-1] else "0" * len(signature)
+
+
 def hash_input(formula: str, fields: Mapping[str, str]) -> list[tuple[str, str]]:
     """The pieces that were joined, without the key."""
     return [(name, fields.get(name, "")) for name in FORMULAS[formula]]

@@ -1,7 +1,7 @@
 """The parts of one simulated PG, built together and handed to every handler."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,12 @@ from typing import Any
 import aiohttp
 from starlette.requests import Request
 
-from wongate_simulator import merchants
+from wongate_simulator import hashing, merchants
 from wongate_simulator.books import Books
 from wongate_simulator.clock import Clock, kst
 from wongate_simulator.exchanges import ExchangeLog
 from wongate_simulator.faults import Faults
+from wongate_simulator.hashing import Hint
 from wongate_simulator.merchants import Merchant
 from wongate_simulator.notices import NoticeSender
 from wongate_simulator.outcomes import Outcomes
@@ -56,6 +57,12 @@ class Simulator:
         """
         self._next_tid = (self._next_tid + 1) % 10_000
         return f"{mid}01{media}{kst(self.clock.now()):%y%m%d%H%M%S}{self._next_tid:04d}"
+
+    def explain(self, formula: str, fields: Mapping[str, str], merchant: Merchant) -> list[Hint]:
+        """Why the SignData of a request is wrong, judged by everything that this program knows."""
+        keys = {other.mid: other.key for other in self.merchants.values() if other.key}
+        dates = set(self.exchanges.edi_dates(fields.get("Moid", ""), fields.get("TID", "")))
+        return hashing.why_wrong(formula, fields, merchant.key, fields.get("SignData", ""), keys, dates)
 
     def reset(self) -> None:
         """Forgets everything but the merchants and the time."""

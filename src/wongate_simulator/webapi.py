@@ -6,7 +6,7 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wongate_simulator import approval, cancellation, inquiry
+from wongate_simulator import approval, cancellation, hashing, inquiry
 from wongate_simulator.calls import Call
 from wongate_simulator.codes import Refused
 from wongate_simulator.connections import read_body
@@ -15,7 +15,6 @@ from wongate_simulator.faults import APPROVE, CANCEL, INQUIRY, KINDS, NETCANCEL
 from wongate_simulator.forms import EUC_KR, UTF_8, is_utf_8, read_form, write_form
 from wongate_simulator.simulator import Simulator, simulator_of
 from wongate_simulator.striking import strike
-from wongate_simulator.window import spoiled
 
 DECIDE: dict[str, Callable[[Simulator, Call], dict[str, str]]] = {
     APPROVE: approval.approve,
@@ -94,7 +93,7 @@ def _logged(call: Call, answer: dict[str, str]) -> dict[str, str]:
 def _write(call: Call, answer: dict[str, str]) -> Response:
     fault = call.fault.kind if call.fault else ""
     if fault == "wrong_signature" and answer.get("Signature"):
-        answer["Signature"] = spoiled(answer["Signature"])
+        answer["Signature"] = hashing.spoiled(answer["Signature"])
     if call.fault and fault == "override":
         answer |= call.fault.fields
     utf_8 = is_utf_8(call.get("CharSet")) and fault != "euc_kr"

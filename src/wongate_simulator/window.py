@@ -1,4 +1,4 @@
-"""The payment window without its looks: opening, the payer's choice, and the result that goes to the return URL.
+"""Opening the payment window, without its looks: what is refused, and what the books keep of it.
 
 The page and `/control/pay` both come through here, so a payer without a browser meets the same refusals.
 """
@@ -7,25 +7,23 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from wongate_simulator import hashing
 from wongate_simulator.books import DuplicateMoid
 from wongate_simulator.clock import read_edi_date
-from wongate_simulator.codes import AUTHENTICATED as SUCCESS
-from wongate_simulator.codes import Refused, text_of
+from wongate_simulator.codes import Refused
 from wongate_simulator.exchanges import Exchange
-from wongate_simulator.faults import RESULT, WINDOW, Fault
-from wongate_simulator.forms import is_utf_8, unescape_script
+from wongate_simulator.faults import Fault
+from wongate_simulator.forms import unescape_script
 from wongate_simulator.hashing import Hint
 from wongate_simulator.merchants import Merchant
-from wongate_simulator.outcomes import Outcome
-from wongate_simulator.records import OPENED, REFUSED, Payment
+from wongate_simulator.records import Payment
 from wongate_simulator.simulator import Simulator
 
 REQUIRED = ("GoodsName", "Amt", "MID", "EdiDate", "Moid", "SignData", "PayMethod")
 ECHOED = (
+    "GoodsName",
     "BuyerName",
     "BuyerTel",
     "BuyerEmail",
@@ -35,6 +33,8 @@ ECHOED = (
     "CharSet",
     "NpLang",
 )
+# The PC script sends these a second time as Enc*, so that they survive any form charset (nicepay 1.5).
+ESCAPED = ("GoodsName", "BuyerName")
 # Documented lengths in bytes of the wire charset; NICEPAY's answer to longer values is unknown, so they only make a note.
 LENGTHS = {
     "GoodsName": 40,
@@ -47,19 +47,6 @@ LENGTHS = {
 # Easy-pay partners take the Moid over as their own order number and may refuse other characters (nicepay 1.2).
 GOOD_MOID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 AMOUNT_DIGITS = 12
-EXPIRED = "W111"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One POST to the return URL: where, which fields in which order, in which charset."""
-
-    url: str
-    fields: list[tuple[str, str]]
-    charset: str
-
-    def public(self) -> dict[str, str]:
-        return dict(self.fields)
 
 
 def open_window(sim: Simulator, fields: Mapping[str, str], base_url: str, embedder: str = "") -> Payment:
@@ -88,17 +75,13 @@ def _open(
     _check_request(sim, fields, merchant)
     exchange.hints += notes_on(fields)
     asked = {
-        "GoodsName": unescape_script(fields["EncGoodsName"])
-        if fields.get("EncGoodsName")
-        else fields["GoodsName"],
         **{name: fields[name] for name in ECHOED if name in fields},
+        **{name: unescape_script(fields[f"Enc{name}"]) for name in ESCAPED if fields.get(f"Enc{name}")},
         "return_url": return_url,
         "base_url": base_url,
         "embedder": embedder,
         "direct": "Y" if is_direct(fields) else "N",
     }
-    if fields.get("EncBuyerName"):
-        asked["BuyerName"] = unescape_script(fields["EncBuyerName"])
     now = sim.clock.now()
     token = f"NICETOKN{secrets.token_hex(16).upper()}"
     packed = json.dumps(asked, ensure_ascii=False)
@@ -120,15 +103,9 @@ def _checked_merchant(sim: Simulator, fields: Mapping[str, str], exchange: Excha
         raise Refused("W009", merchant.mid)
     exchange.signature_ok = hashing.matches("a", fields, merchant.key, fields["SignData"])
     if not exchange.signature_ok:
-        exchange.hints += explain(sim, "a", fields, merchant)
+        exchange.hints += sim.explain("a", fields, merchant)
         raise Refused("W007")
     return merchant
-
-
-def explain(sim: Simulator, formula: str, fields: Mapping[str, str], merchant: Merchant) -> list[Hint]:
-    keys = {other.mid: other.key for other in sim.merchants.values() if other.key}
-    dates = set(sim.exchanges.edi_dates(fields.get("Moid", ""), fields.get("TID", "")))
-    return hashing.why_wrong(formula, fields, merchant.key, fields.get("SignData", ""), keys, dates)
 
 
 def _checked_return_url(fields: Mapping[str, str]) -> str:
@@ -185,118 +162,6 @@ def is_direct(fields: Mapping[str, str]) -> bool:
         and fields.get("TransType") != "1"
         and fields["PayMethod"] in shown
         and "DirectPayco=Y" in reserved
-    )
-
-
-def choose(sim: Simulator, payment: Payment, outcome: Outcome) -> list[Delivery]:
-    """The payer's choice: what goes to the return URL, in order; nothing for a window that is just closed.
-
-    A second choice in the same window repeats the result of the first: a double click pays once.
-    """
-    if outcome.outcome == "abandon":
-        return []
-    if outcome.outcome == "expire":
-        sim.books.expire(payment, sim.clock.now())
-    payment = _ended(sim, payment, outcome)
-    fault = sim.faults.take(WINDOW, RESULT, payment.moid, payment.tid or "")
-    deliveries = _deliveries(sim, payment, outcome, fault)
-    for delivery in deliveries:
-        _log(sim, payment, delivery, fault)
-    return deliveries
-
-
-def _ended(sim: Simulator, payment: Payment, outcome: Outcome) -> Payment:
-    now = sim.clock.now()
-    if (payment.state == OPENED and now >= payment.expires_at) or outcome.outcome == "expire":
-        sim.books.refuse(payment, EXPIRED)
-    elif outcome.pays:
-        _authenticate(sim, payment, outcome, now)
-    else:
-        sim.books.refuse(payment, "I009" if outcome.outcome == "cancel" else outcome.code or "C002")
-    ended = sim.books.by_token(payment.auth_token)
-    if ended is None:
-        raise LookupError(payment.auth_token)  # the books were reset under the payer's hands
-    return ended
-
-
-def _authenticate(sim: Simulator, payment: Payment, outcome: Outcome, now: float) -> None:
-    cc_part_cl = outcome.cc_part_cl or sim.merchants[payment.mid].cc_part_cl
-    for _ in range(10_000):
-        tid = sim.mint_tid(payment.mid)
-        if sim.books.authenticate(payment, tid, outcome.outcome, cc_part_cl, outcome.quota, now) is not None:
-            return
-    raise OverflowError("10,000 payments within one second of the settable clock: move it on")
-
-
-def _deliveries(sim: Simulator, payment: Payment, outcome: Outcome, fault: Fault | None) -> list[Delivery]:
-    result = result_of(sim, payment, outcome.text, fault)
-    if fault is None:
-        return [result]
-    if fault.kind == "duplicate_result":
-        return [result, result]
-    if fault.kind == "contradicting_result" and payment.tid:
-        failure = result_of(sim, payment, "", fault, failing_with="I009")
-        return [result, failure] if fault.first == "success" else [failure, result]
-    return [result]
-
-
-def result_of(
-    sim: Simulator, payment: Payment, text: str = "", fault: Fault | None = None, failing_with: str = ""
-) -> Delivery:
-    """The result of a window that has ended, with the fields of the captured mobile result in its order (nicepay 2.1).
-
-    Failures lack TxTid and both addresses.
-    """
-    asked = payment.asked()
-    failed = failing_with or (payment.end_code if payment.state == REFUSED else "")
-    code = failed or SUCCESS
-    fields = {
-        "AuthResultCode": code,
-        "AuthResultMsg": text or text_of(code),
-        "AuthToken": payment.auth_token,
-        "PayMethod": "CARD",
-        "MID": payment.mid,
-        "Moid": payment.moid,
-        "Amt": str(payment.amount),
-        "ReqReserved": asked.get("ReqReserved", ""),
-    }
-    if not failed:
-        host = fault.host if fault and fault.kind == "foreign_host" else asked["base_url"]
-        fields["TxTid"] = payment.tid or ""
-        fields["NextAppURL"] = f"{host}/webapi/pay_process.jsp"
-        fields["NetCancelURL"] = f"{host}/webapi/cancel_process.jsp"
-    merchant = sim.merchants[payment.mid]
-    fields["Signature"] = hashing.digest("b", fields, merchant.key)
-    charset = "utf-8" if is_utf_8(asked.get("CharSet", "")) else "euc-kr"
-    if fault and fault.kind == "wrong_signature":
-        fields["Signature"] = spoiled(fields["Signature"])
-    if fault and fault.kind == "override":
-        fields.update(fault.fields)
-    if fault and fault.kind == "euc_kr":
-        charset = "euc-kr"
-    return Delivery(asked["return_url"], list(fields.items()), charset)
-
-
-def spoiled(signature: str) -> str:
-    """Another hash of the same look."""
-    return signature[::-1] if signature != signature[::-1] else "0" * len(signature)
-
-
-def _log(sim: Simulator, payment: Payment, delivery: Delivery, fault: Fault | None) -> None:
-    answer = delivery.public()
-    sim.exchanges.add(
-        Exchange(
-            "result",
-            sim.clock.now(),
-            mid=payment.mid,
-            moid=payment.moid,
-            tid=payment.tid or "",
-            formula="b",
-            verdict=answer.get("AuthResultCode", ""),
-            text=answer.get("AuthResultMsg", ""),
-            answer=answer,
-            fault=fault.kind if fault else "",
-        )
     )
 
 

@@ -17,9 +17,10 @@ from wongate_simulator.forms import Form, read_form
 from wongate_simulator.outcomes import FUNDINGS, OUTCOMES, Outcome
 from wongate_simulator.records import OPENED, Payment
 from wongate_simulator.rendering import ANY_PAGE, language, page
+from wongate_simulator.results import Delivery, choose, result_of
 from wongate_simulator.simulator import Simulator, simulator_of
 from wongate_simulator.striking import strike
-from wongate_simulator.window import Delivery, choose, note_fault, open_window, result_of
+from wongate_simulator.window import note_fault, open_window
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 FRAME_WIDTH, FRAME_HEIGHT = 720, 645  # the direct Payco frame of the PC script (nicepay 1.2)
