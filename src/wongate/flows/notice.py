@@ -13,7 +13,7 @@ from wongate.domain.payment import Operation, Project
 from wongate.flows import reconcile
 from wongate.flows.platform import Platform
 from wongate.flows.settle import Case, Door
-from wongate.store import notices, payments
+from wongate.store import notices, payments, projects
 
 log = logging.getLogger(__name__)
 
@@ -51,17 +51,19 @@ async def receive(platform: Platform, provider_name: str, form: Mapping[str, str
 async def _addressee(
     platform: Platform, provider_name: str, notice: Notice
 ) -> tuple[Project | None, Operation | None]:
-    """The sale whose order number the notice names. Each project's account may have a prefix of its own."""
-    owner = platform.providers[provider_name].owner_of(
-        Account(0, provider_name, notice.merchant_id, "", {}), notice.moid
-    )
-    if owner is None:
-        return None, None
-    project = await platform.project(owner[0])
-    if project is None or project.account.merchant_id != notice.merchant_id:
-        return None, None
+    """The sale whose order number the notice names. Accounts of one merchant id tell theirs apart by a prefix (N-24)."""
     async with platform.database.read() as tx:
-        return project, await payments.operation(tx, *owner)
+        rows = await projects.accounts(tx)
+    for row in rows:
+        if (row["provider"], row["merchant_id"]) != (provider_name, notice.merchant_id):
+            continue
+        account = Account(row["account_id"], provider_name, notice.merchant_id, "", row["settings"])
+        owner = platform.providers[provider_name].owner_of(account, notice.moid)
+        project = await platform.project(owner[0]) if owner else None
+        if owner and project and project.account.account_id == account.account_id:
+            async with platform.database.read() as tx:
+                return project, await payments.operation(tx, *owner)
+    return None, None
 
 
 async def tick(platform: Platform, door: Door) -> int:
@@ -160,4 +162,4 @@ async def _cancelled(
 def _refund_named(notice: Notice) -> int:
     """The refund's number in our cancel order number `<Moid>R<n>` (N-24); 0 when it is none of ours."""
     number = notice.cancel_moid.removeprefix(notice.moid + "R")
-    return int(number) if number.isdigit() and len(number) < 17 else 0
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 17 else 0
