@@ -50,7 +50,10 @@ def read_form(body: bytes) -> dict[str, str]:
         return {}
     pairs = [pair.partition(b"=") for pair in body.replace(b"+", b" ").split(b"&") if pair]
     octets = [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in pairs]
-    charset = _charset(b"".join(name + value for name, value in octets))
+    whole = b"".join(name + value for name, value in octets)
+    if b"\0" in whole:  # no database keeps it, and nobody honest sends it
+        return {}
+    charset = _charset(whole)
     fields: dict[str, str] = {}
     for name, value in octets:
         fields.setdefault(name.decode(charset, "replace"), value.decode(charset, "replace"))
