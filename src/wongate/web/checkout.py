@@ -8,10 +8,11 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from wongate.domain.landing import landing_url
+from wongate.domain.refusal import Refused
 from wongate.flows import notice, sale, status
 from wongate.flows.platform import Platform
 from wongate.flows.settle import Door
-from wongate.web.http import caller_ip, read_body
+from wongate.web.http import ClientGone, caller_ip, read_body
 from wongate.web.pages import page
 
 RETURN_MAX = 64 * 1024
@@ -72,4 +73,10 @@ def checkout(platform: Platform, door: Door, trusted_proxies: Sequence[str]) -> 
             Route("/result/{token}", pages.result, methods=["GET"]),
             Route("/notice/{provider}", pages.noticed, methods=["POST"]),
         ],
+        exception_handlers={Refused: _refused, ClientGone: _refused},
     )
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """A body over the limit; or nobody is left who would read an answer."""
+    return PlainTextResponse("FAIL", status_code=error.http_status if isinstance(error, Refused) else 400)
