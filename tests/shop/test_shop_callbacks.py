@@ -125,6 +125,18 @@ async def test_a_sale_made_elsewhere_with_the_projects_key_is_shown_too(tmp_path
         assert "Refund everything · ₩2,500" in order
 
 
+async def test_a_signed_message_of_another_kind_is_kept_and_changes_nothing(tmp_path: Path) -> None:
+    async with stage(tmp_path) as shop:
+        payment_id = await shop.order()
+        other = sale_callback(payment_id)
+        del other["payment"]["sum"]
+        statuses = [await shop.call_back(other), await shop.call_back({"project_id": 1234, "note": "hello"})]
+        story = await shop.story(payment_id)
+
+        assert [200, 200] == statuses
+        assert ("processing", 1) == (story["status"], len(story["callbacks"]))
+
+
 async def test_payment_ids_are_the_same_in_any_case(tmp_path: Path) -> None:
     async with stage(tmp_path) as shop:
         payment_id = await shop.order()

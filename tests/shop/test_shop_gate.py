@@ -201,6 +201,7 @@ async def test_the_curl_on_the_page_is_the_request_that_was_sent(tmp_path: Path)
 
         assert shop.gate.url + "/v2/payment/wallet/payco/sale" == command[2]
         assert shop.gate.received[0][2].decode() == command[-1]
+        assert "It's 차" in command[-1]
         assert "payment:amount:1000;payment:currency:KRW;payment:description:It&#39;s 차" in text
 
 
@@ -212,7 +213,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(names, values, max_size=4))
 def test_the_text_shown_as_signed_is_the_text_that_the_sdk_signs(message: dict[str, Any]) -> None:
     digest = hmac.digest(SECRET.encode(), signed_text(message).encode(), "sha512")

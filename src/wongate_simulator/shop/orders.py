@@ -45,17 +45,16 @@ CREATE INDEX IF NOT EXISTS request_of_payment ON request (payment_id);
 CREATE TABLE IF NOT EXISTS callback (
     number INTEGER PRIMARY KEY,
     payment_id TEXT COLLATE NOCASE,
-    operation_id TEXT,
+    operation_id TEXT,  -- null in a refused callback: a forged one must not keep the genuine one out
     operation_status TEXT,
     body TEXT NOT NULL,
     verified INTEGER NOT NULL,
     problem TEXT NOT NULL DEFAULT '',
     received_at TEXT NOT NULL,
-    times INTEGER NOT NULL DEFAULT 1
+    times INTEGER NOT NULL DEFAULT 1,
+    UNIQUE (operation_id, operation_status)
 );
 CREATE INDEX IF NOT EXISTS callback_of_payment ON callback (payment_id);
--- Only a verified callback counts as seen: otherwise a forged one could keep the genuine one out.
-CREATE UNIQUE INDEX IF NOT EXISTS callback_once ON callback (operation_id, operation_status) WHERE verified;
 """
 
 
@@ -197,7 +196,7 @@ class Orders:
         row = self._rows.execute(
             "INSERT INTO callback (payment_id, operation_id, operation_status, body, verified, received_at)"
             " VALUES (?, ?, ?, ?, 1, ?)"
-            " ON CONFLICT (operation_id, operation_status) WHERE verified DO UPDATE SET times = times + 1"
+            " ON CONFLICT (operation_id, operation_status) DO UPDATE SET times = times + 1"
             " RETURNING times",
             (payment_id, operation_id, operation_status, body, self.now()),
         ).fetchone()
