@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.world import MERCHANT_KEY, OpenWorld, Sale
+from tests.world import MERCHANT_KEY, PAGE_URL, OpenWorld, Sale, ask
 
 from wongate.domain.lifecycle import Stage
 
@@ -308,3 +308,17 @@ async def test_operations_that_are_over_sleep_for_ever(open_world: OpenWorld):
         sale = await world.paid_sale()
         operation = (await sale.operations())[0]
         assert (Stage.DONE, None) == (operation["stage"], operation["wake_at"])
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"\xff\xfe", b"AuthResultCode=0000&x=%00", b"x" * 70_000, b"a=b&" * 300],
+    ids=lambda raw: raw[:8],
+)
+async def test_junk_on_the_return_address_leaves_the_sale_as_it_was(open_world: OpenWorld, raw: bytes):
+    async with open_world() as world:
+        sale = await world.sale()
+        path = (await sale.return_url()).removeprefix(PAGE_URL)
+        assert (await ask(world.pages, "POST", path, raw)).status in (303, 413)
+        await sale.pay()
+        assert ("success", "0") == (await told(sale))[-1]
