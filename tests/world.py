@@ -172,6 +172,14 @@ class Merchant:
     url: str = ""
     received: list[Received] = field(default_factory=list)
     answers: dict[str, Sequence[int] | Answering] = field(default_factory=dict)
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def receives(self, number: int) -> None:
+        """Waits until so many callbacks have come in all."""
+        async with asyncio.timeout(30):
+            while len(self.received) < number:
+                self._arrived.clear()
+                await self._arrived.wait()
 
     def at(self, path: str) -> list[Received]:
         return [item for item in self.received if item.path == path]
@@ -180,6 +188,7 @@ class Merchant:
         item = Received(self.clock.now(), request.path, await request.read(), dict(request.headers))
         assert verify(item.body, item.body["signature"], [SECRET]), item.raw
         self.received.append(item)
+        self._arrived.set()
         told = self.answers.get(request.path, ())
         if callable(told):
             return await told(item)

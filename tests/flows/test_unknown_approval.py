@@ -1,4 +1,4 @@
-"""An approval whose outcome nobody knows is never guessed: it is taken back, asked about, and declined when that is certain (N-10)."""
+"""An approval of unknown outcome is never guessed: it is taken back, asked about, and declined when that is certain (N-10)."""
 
 import asyncio
 from typing import Any
