@@ -252,6 +252,12 @@ def test_an_order_number_carries_project_and_operation(prefix, project_id, opera
     assert len(number) <= 64
 
 
+def test_a_further_window_of_a_sale_has_an_order_number_of_its_own():
+    numbers = [messages.order_number(REAL, 1234, 91, window_no) for window_no in (1, 2, 11)]
+    assert ["1234W91", "1234W91N2", "1234W91N11"] == numbers
+    assert {(1234, 91)} == {messages.owner_of(REAL, number) for number in numbers}
+
+
 @pytest.mark.parametrize(
     "foreign", ["", "2", "1234", "W91", "1234W", "01W2", "1W02", "1234W91R1", "1W2\n", "٣W٤"]
 )
@@ -443,6 +449,14 @@ def test_a_url_outside_the_list_is_declined_with_an_alarm_and_never_called(name,
     assert (20503, True) == (result.code, result.alarm)
 
 
+def test_http_is_for_simulators_even_when_it_is_listed():
+    listed = {"api_hosts": ["http://pg.internal"]}
+    url = "http://pg.internal/webapi/pay_process.jsp"
+    assert not accounts.settings_of(replace(REAL, settings=listed)).allows(url, accounts.APPROVAL_PATH)
+    simulated = replace(REAL, settings=listed | {"simulator": True})
+    assert accounts.settings_of(simulated).allows(url, accounts.APPROVAL_PATH)
+
+
 def test_a_simulated_account_calls_its_simulator_and_nobody_else():
     base = "http://127.0.0.1:9100/webapi"
     local = RETURN | {"NextAppURL": f"{base}/pay_process.jsp", "NetCancelURL": f"{base}/cancel_process.jsp"}
@@ -575,7 +589,9 @@ def test_an_approval_that_cannot_be_proven_is_unanswered_with_an_alarm(name, val
     "changed", [{"MID": "another00m"}, {"Moid": "1234W92"}, {"TID": TID[:-1] + "9"}, {"Amt": "1,000"}]
 )
 def test_a_signed_approval_of_something_else_is_unanswered(changed):
-    assert isinstance(read_approval(resigned(APPROVAL, "Amt", **changed)), Unanswered)
+    outcome = read_approval(resigned(APPROVAL, "Amt", **changed))
+    assert isinstance(outcome, Unanswered)
+    assert outcome.alarm
 
 
 @pytest.mark.parametrize(
@@ -588,6 +604,9 @@ def test_a_signed_approval_of_something_else_is_unanswered(changed):
         ("A123", 20304, True),
         ("A211", 20503, True),
         ("1702", 20503, True),
+        ("1705", 20000, False),  # behind the last of 1701-1704
+        ("A109", 20503, True),
+        ("A106", 20702, True),
         ("1499", 20702, True),
         ("A245", 20602, False),
         ("7777", 20000, False),
@@ -664,7 +683,9 @@ def test_a_refund_accepted_as_2211_is_a_success_too():
 def test_an_unsigned_cancel_is_believed_only_where_the_account_says_so():
     unsigned = CANCEL | {"Signature": ""}
     tolerant = replace(REAL, settings={"accept_unsigned_cancels": True})
-    assert isinstance(answers.read_cancel(REAL, unsigned), Unanswered)
+    refused = answers.read_cancel(REAL, unsigned)
+    assert isinstance(refused, Unanswered)
+    assert ("cancelled, but without a valid Signature", True) == (refused.reason, refused.alarm)
     assert isinstance(answers.read_cancel(tolerant, unsigned), Approved)
     assert isinstance(answers.read_cancel(tolerant, CANCEL | {"Signature": "0" * 64}), Unanswered)
 
@@ -713,6 +734,7 @@ def test_an_unclear_cancel_is_never_declined_and_only_2056_may_be_repeated(code)
     outcome = answers.read_cancel(REAL, {"ResultCode": code})
     assert isinstance(outcome, Unanswered)
     assert (code == "2056") == outcome.may_repeat
+    assert "NICEPAY does not know" == outcome.reason
 
 
 @pytest.mark.parametrize(

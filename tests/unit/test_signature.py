@@ -231,6 +231,7 @@ def test_interface_type_verifies_as_the_raw_text_python_sends():
         ["a", "a1", "a2", "a10", "a:b"],
         ["Z", "a", "b"],
         ["a01", "a1", "a2"],
+        ["4", "05", "006"],
         ["1", "9", "10", "010x"],
         ["a0", "a00", "a5"],
         ["a1.5", "a1.15"],
@@ -240,6 +241,14 @@ def test_interface_type_verifies_as_the_raw_text_python_sends():
 )
 def test_natural_order_puts_texts_as_php_does(texts: list[str]):
     assert texts == [path for path, _ in natural_sorted([(text, "") for text in reversed(texts)])]
+
+
+def test_beyond_500_lines_odd_numbers_sort_by_length_alone():
+    """What pairwise comparing of 64 kB would cost anybody's request to any project: 0.3 s."""
+    filler = [(f"x{number:03}", "") for number in range(500)]
+    short, long = [("a01", ""), ("a2", "")], [("a2", ""), ("a01", "")]
+    assert short == natural_sorted(list(short))
+    assert long == natural_sorted(filler + short)[:2]
 
 
 def test_spaces_are_passed_over():

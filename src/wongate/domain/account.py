@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`settings` hold what the provider's folder understands; `providers/nicepay/messages.py` documents its own."""
+    """`settings` hold what the provider's folder understands; `providers/nicepay/accounts.py` documents its own."""
 
     account_id: int
     provider: str

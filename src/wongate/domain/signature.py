@@ -54,8 +54,7 @@ def canonical(data: Mapping[str, Any], *, order: Order = Order.NATURAL, doubled_
 
 
 def lines_of(data: Mapping[str, Any], *, by_level: bool = False, doubled_colons: bool = True) -> list[Line]:
-    """The (path, value) pairs that are signed, in the order of the message or as JavaScript sorts each
-    level."""
+    """The (path, value) pairs that are signed: in the order of the message, or each level sorted."""
     lines: list[Line] = []
     _flatten(data.items(), "", "::" if doubled_colons else ":", by_level, lines)
     return lines

@@ -58,9 +58,9 @@ class Settings:
     read_s: float = 30
 
     def allows(self, url: str, path: str) -> bool:
-        """Whether a URL from outside is one of ours, letter by letter (N-7): no port, query or user slips
-        in."""
-        return any(url == f"{_base(host)}{path}" for host in self.api_hosts)
+        """Whether a URL from outside is listed, letter by letter: no port, query or user slips in (N-7)."""
+        listed = any(url == f"{_base(host)}{path}" for host in self.api_hosts)
+        return listed and (self.simulator or url.startswith("https://"))
 
 
 _KINDS = {field.name: type(field.default) for field in fields(Settings)}
@@ -72,7 +72,8 @@ _READ: dict[int, tuple[Mapping[str, Any], Settings]] = {}
 def settings_of(account: Account) -> Settings:
     """The settings that apply to an account; members of other names are left alone.
 
-    Read once for each mapping that an account brings: three calls a payment would cost as much as a signature.
+    Read once for each mapping that an account brings: three calls a payment would cost as much as a
+    signature.
     """
     read = _READ.get(account.account_id)
     if read is None or read[0] is not account.settings:
@@ -109,8 +110,7 @@ def account_settings_for_nicepay() -> dict[str, Any]:
 
 
 def problems(settings: Mapping[str, Any]) -> list[str]:
-    """What is wrong with settings that an operator typed, one sentence each; nothing when they can be
-    used."""
+    """What is wrong with settings that an operator typed, one sentence each."""
     found = [f"unknown setting {name!r}" for name in settings if name not in _KINDS]
     mistyped = [name for name, value in settings.items() if name in _KINDS and not _fits(value, _KINDS[name])]
     found += [f"{name} must be {_WORDS[_KINDS[name]]}" for name in mistyped]

@@ -61,8 +61,7 @@ def read_form(body: bytes) -> dict[str, str]:
 
 
 def read_answer(body: bytes) -> dict[str, str] | None:
-    """A JSON answer: one object whose values are all texts. None for anything else, two equal names
-    included."""
+    """A JSON answer: one object of texts. None for anything else, two equal names included."""
     try:
         answer = json.loads(body.decode(_charset(body)), object_pairs_hook=_distinct)
     except (ValueError, RecursionError):
@@ -95,8 +94,7 @@ def read_return(
     amount: int,
     table: CodeTable = codes.DEFAULT,
 ) -> ReturnResult:
-    """Checks in the order of section 2.4. The result code is not signed, so a failure is believed as it
-    stands."""
+    """Checks in the order of section 2.4. The result code is unsigned, so a failure is believed as it is."""
     code = form.get("AuthResultCode", "")
     if not _CODE.fullmatch(code):
         return Tampered("AuthResultCode is missing or not a code")
@@ -127,8 +125,7 @@ def read_return(
 def _failed_return(
     account: Account, form: Mapping[str, str], code: str, order_number: str, table: CodeTable
 ) -> ReturnResult:
-    """No approval was asked for, so even a code that is unclear after an approval means here: nothing
-    charged."""
+    """No approval was asked for, so a code that would be unclear after one means: nothing charged."""
     of_another = (
         form.get("MID", account.merchant_id) != account.merchant_id
         or form.get("Moid", order_number) != order_number
@@ -152,8 +149,7 @@ def read_approval(
     order_number: str,
     table: CodeTable = codes.DEFAULT,
 ) -> Outcome:
-    """3001 counts only with a valid Signature over our own MID, Moid and TID; the amount is reported as
-    booked."""
+    """3001 counts only if it is signed and speaks of our MID, Moid and TID; the amount is as booked."""
     code = answer.get("ResultCode", "")
     if code != codes.APPROVED:
         return _refusal(answer, code, table.of_sale(code))
@@ -169,8 +165,7 @@ def read_approval(
 
 
 def read_cancel(account: Account, answer: Mapping[str, str], *, table: CodeTable = codes.DEFAULT) -> Outcome:
-    """2001 and 2211 count only with a valid Signature; `reference` is the TID as returned, maybe a new one
-    (N-14)."""
+    """2001 and 2211 count only if signed; `reference` is the TID as returned, maybe a new one (N-14)."""
     code = answer.get("ResultCode", "")
     if code not in codes.CANCELLED:
         return _refusal(answer, code, table.of_cancel(code))
