@@ -122,7 +122,7 @@ class Application:
         await receive()
         try:
             async with opened(self._settings) as platform:
-                self._compose(platform)
+                self.compose(platform)
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         except Exception as error:
@@ -130,7 +130,8 @@ class Application:
             return
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _compose(self, platform: Platform) -> None:
+    def compose(self, platform: Platform) -> None:
+        """Puts the fronts on an open platform; tests bring one of their own."""
         door, intake = Door(platform), Intake(platform)
         self._platform = platform
         self._gate = Gate(platform, intake, door, trusted_proxies=self._settings.trusted_proxies)
