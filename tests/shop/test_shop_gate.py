@@ -13,7 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from payment_page_sdk.signature_handler import SignatureHandler
-from tests.shop.fake_gate import PROJECT_ID, SECRET, refund_callback, sale_callback, sign, stage
+from tests.shop.fake_gate import (
+    PROJECT_ID,
+    SECRET,
+    redirect_callback,
+    refund_callback,
+    sale_callback,
+    sign,
+    stage,
+)
 
 from wongate_simulator.shop.gate_client import signed_text
 
@@ -162,6 +170,19 @@ async def test_a_signed_status_answer_counts_when_the_callback_is_missing(tmp_pa
         assert {"project_id", "payment_id", "signature"} == shop.gate.last["general"].keys()
         assert "success" == story["status"]
         assert story["requests"][-1]["verified"]
+
+
+async def test_asking_for_the_status_does_not_lose_the_way_to_payco(tmp_path: Path) -> None:
+    async with stage(tmp_path) as shop:
+        payment_id = await shop.order(1000)
+        callback = redirect_callback(payment_id, f"{shop.gate.url}/window")
+        await shop.call_back(callback)
+        shop.gate.status = {"payment": callback["payment"], "operations": [callback["operation"]]}
+        await shop.post_json(f"/api/orders/{payment_id}/status", {})
+        story = await shop.story(payment_id)
+
+        assert story["requests"][-1]["verified"]
+        assert callback["redirect_data"] == story["redirect_data"]
 
 
 async def test_a_status_answer_with_a_wrong_signature_is_shown_and_not_believed(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ OPEN = {
     "awaiting customer action",
     "awaiting clarification",
 }
-NOT_PAID = {"decline", "error"}
 
 
 @dataclass(frozen=True)
@@ -91,19 +90,14 @@ def progress(order: Order, requests: list[SentRequest], callbacks: list[Received
         in_work=_refunds_in_work(requests, news, newest.amount_left),
         code=str(sale.get("code", "")),
         message=str(sale.get("message", "")),
-        redirect=newest.redirect,
+        redirect=_redirect_of(news),
     )
-
-
-def refused_by(answer: Answer) -> tuple[str, str]:
-    """Code and message of a refusal."""
-    return str(answer.members.get("code", "")), str(answer.members.get("message", ""))
 
 
 def _before_any_news(order: Order, requests: list[SentRequest]) -> Progress:
     sales = [request for request in requests if request.kind == "sale"]
     answer = Answer(sales[-1].http_status, sales[-1].answer) if sales else Answer(None, "")
-    code, message = refused_by(answer)
+    code, message = str(answer.members.get("code", "")), str(answer.members.get("message", ""))
     if order.way in ("page", "widget"):
         status = "on the page"
     elif answer.accepted or order.way == "elsewhere":
@@ -136,6 +130,13 @@ def _news_of(members: dict[str, Any]) -> Iterable[News]:
     )
 
 
+def _redirect_of(news: list[News]) -> Redirect | None:
+    """A status answer tells that the payer is awaited, but not where: only the callback holds the form."""
+    if news[-1].status != "awaiting redirect result":
+        return None
+    return next((piece.redirect for piece in reversed(news) if piece.redirect), None)
+
+
 def _won(amount: Any) -> int:
     """The callback of a request in error repeats the amount as it was asked for, whatever that was."""
     return amount if isinstance(amount, int) else 0
@@ -156,11 +157,10 @@ def _refunds_in_work(requests: list[SentRequest], news: list[News], amount_left:
         for operation in piece.operations
         if operation.get("type") == "refund" and operation.get("status") in ("success", "decline")
     }
-    waiting: dict[str | None, int] = {}
+    in_work = 0
     for request in requests:
         answer = Answer(request.http_status, request.answer)
-        if request.kind != "refund" or answer.members.get("request_id") in reported:
-            continue
-        if answer.accepted or answer.resendable:
-            waiting[request.refund_id] = json.loads(request.body)["payment"].get("amount", amount_left)
-    return sum(waiting.values())
+        may_be_taken = answer.accepted or answer.resendable
+        if request.kind == "refund" and may_be_taken and answer.members.get("request_id") not in reported:
+            in_work += json.loads(request.body)["payment"].get("amount", amount_left)
+    return in_work

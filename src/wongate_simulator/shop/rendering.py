@@ -91,7 +91,7 @@ def readable_json(text: str) -> str:
 
 
 def clock_time(moment: str) -> str:
-    return datetime.fromisoformat(moment).strftime("%H:%M:%S UTC")
+    return datetime.fromisoformat(moment).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def as_curl(sent: SentRequest) -> str:

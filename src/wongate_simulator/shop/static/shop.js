@@ -35,9 +35,10 @@ function renewPart(part, fresh) {
 // Times in the reader's own zone, which the server cannot know; a button beside each text to copy.
 function prepare(part) {
   for (const time of part.querySelectorAll("time")) {
-    const moment = new Date(time.dateTime);
-    time.textContent = moment.toLocaleTimeString(document.documentElement.lang);
-    time.title = moment.toLocaleString(document.documentElement.lang, { timeZoneName: "long" });
+    const moment = new Date(time.dateTime), language = document.documentElement.lang;
+    const today = moment.toDateString() === new Date().toDateString();
+    time.textContent = today ? moment.toLocaleTimeString(language) : moment.toLocaleString(language);
+    time.title = moment.toLocaleString(language, { dateStyle: "long", timeStyle: "long" });
   }
   for (const figure of part.querySelectorAll("figure.raw")) {
     const button = document.createElement("button");
