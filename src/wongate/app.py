@@ -135,7 +135,7 @@ class Application:
         door, intake = Door(platform), Intake(platform)
         self._platform = platform
         self._gate = Gate(platform, intake, door, trusted_proxies=self._settings.trusted_proxies)
-        self._pages = checkout(platform, door, self._settings.trusted_proxies)
+        self._pages = checkout(platform, intake, door, self._settings.trusted_proxies)
         self._dashboard = dashboard(
             platform,
             sandbox=self._settings.clock_file is not None,

@@ -150,7 +150,11 @@ async def _prepare(url: str, credentials: Credentials, port: int) -> None:
                     "Wongate demo shop",
                     credentials.secret,
                     ACCOUNT_ID,
-                    {"callback_url": f"http://{HOST}:{port + 2}/callbacks"},
+                    {
+                        "callback_url": f"http://{HOST}:{port + 2}/callbacks",
+                        # A developer's own page, whatever port it is served on, may open the payment window.
+                        "frame_origins": [f"http://{HOST}:*", "http://localhost:*"],
+                    },
                 )
     finally:
         await database.close()

@@ -83,6 +83,20 @@ class Form:
     method: str = "POST"
 
 
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """What our page between platform and window needs where a plain form does not open it (N-1).
+
+    `script_url` opens the window as a layer on wide screens, `window_url` takes the form on phones, in `charset`; only
+    `origins` may speak to the page.
+    """
+
+    script_url: str
+    window_url: str
+    charset: str
+    origins: tuple[str, ...]
+
+
 class Undone(StrEnum):
     """What a net cancel achieved (N-10)."""
 

@@ -4,19 +4,19 @@ A page that is only open leaves nothing behind; from Pay on everything stands on
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from wongate.connections.batch import Batch
 from wongate.domain import codes
 from wongate.domain.lifecycle import Event, Stage
+from wongate.domain.members import read_moment
 from wongate.domain.methods import Method
-from wongate.domain.outcome import Form
+from wongate.domain.outcome import Bridge, Form
 from wongate.domain.page_requests import PageRequest, sale_request
 from wongate.domain.payment import Operation, Payment, PaymentStatus, Project, payment_key
 from wongate.domain.refusal import Refused
-from wongate.domain.members import read_moment
 from wongate.domain.requests import SaleRequest
 from wongate.domain.retry import retry_until
 from wongate.flows import sale
@@ -156,6 +156,18 @@ def window_origin(platform: Platform, project: Project) -> str:
     )
     parts = urlsplit(form.url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def bridge(
+    platform: Platform, project: Project, operation: Operation, form: Mapping[str, str]
+) -> Bridge | None:
+    """How to hand a posted form on to the provider (N-1); None unless it is one that we made for this sale."""
+    provider = platform.provider(project)
+    own = operation.stage is Stage.WAITING and any(
+        provider.is_own_window(project.account, form, order_number=number, amount=operation.amount)
+        for number in sale.order_numbers(platform, project, operation)
+    )
+    return provider.bridge(project.account) if own else None
 
 
 class Watch:

@@ -11,6 +11,7 @@ from typing import Protocol
 from wongate.domain.account import Account
 from wongate.domain.outcome import (
     Authenticated,
+    Bridge,
     Exchange,
     Form,
     Notice,
@@ -28,9 +29,7 @@ class Provider(Protocol):
     at most once and never repeats it; the `Exchange` beside its answer carries no secret.
     """
 
-    def order_number(
-        self, account: Account, project_id: int, operation_id: int, window_no: int = 1
-    ) -> str:
+    def order_number(self, account: Account, project_id: int, operation_id: int, window_no: int = 1) -> str:
         """Our name for a sale at the provider, never reused under one merchant id (N-24).
 
         A payer who opens the window a second time gets a name of its own there: `window_no` counts from 1.
@@ -60,15 +59,16 @@ class Provider(Protocol):
     ) -> bool:
         """Whether a form posted to the bridge page is the one that `window` made for this sale (N-1)."""
 
+    def bridge(self, account: Account) -> Bridge:
+        """What the bridge page loads and posts to, for accounts whose `window` leads there (N-1)."""
+
     def read_form(self, body: bytes) -> dict[str, str]:
-        """A body that a browser or the provider posted to us, decoded; empty when it is out of all
-        proportion."""
+        """A body that a browser or the provider posted to us, decoded; empty when it is far too large."""
 
     def read_return(
         self, account: Account, form: Mapping[str, str], *, order_number: str, amount: int
     ) -> ReturnResult:
-        """What the payer's browser brought back, checked against account and order (section 2.4, N-6,
-        N-7)."""
+        """What the payer's browser brought back, checked against account and order (section 2.4)."""
 
     def may_notify(self, account: Account, sender: str) -> bool:
         """Whether this IP address is one that the account takes notices from (N-16)."""

@@ -1,56 +1,240 @@
-"""Pages around the window: the provider's return, the page that waits for the result, the provider's notices."""
+"""Pages around the window: the way out, the provider's return, the page that waits for the result and shows it (6.2, N-26).
 
-from collections.abc import Sequence
+Everything here stands on the token of a sale: no cookie, no session. The token is the right to see the payment and to go on
+with it, so it appears in our own URLs only and never in a merchant's.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from wongate.domain.landing import landing_url
+from wongate.connections.batch import Overloaded
+from wongate.connections.database import Unavailable
+from wongate.domain.landing import (
+    BLANK_PAGE,
+    Exit,
+    automatic_exit,
+    is_paid,
+    landing_url,
+    page_parameters,
+    result_button,
+    way_back,
+)
+from wongate.domain.lifecycle import Kind, Stage
+from wongate.domain.outcome import Form
+from wongate.domain.page_requests import FRAMES, TRUE
+from wongate.domain.payment import FINISHED, Operation, Payment, PaymentStatus, Project
 from wongate.domain.refusal import Refused
+from wongate.domain.terminal import terminal
 from wongate.flows import notice, sale, status
+from wongate.flows import page as paying
 from wongate.flows.platform import Platform
+from wongate.flows.sale import Intake
 from wongate.flows.settle import Door
+from wongate.flows.status import Standing
+from wongate.web.bridge import BridgePage
+from wongate.web.deadline import deadline
 from wongate.web.http import ClientGone, caller_ip, read_body
-from wongate.web.pages import page
+from wongate.web.pages import Pages, is_framed, language_of
+from wongate.web.payment_page import PaymentPage
+from wongate.web.results import result_words
+from wongate.web.shared_files import serve
+from wongate.web.words import moment, words
+
+log = logging.getLogger(__name__)
 
 RETURN_MAX = 64 * 1024
 """Bytes of a returned form: every documented field at its longest is under 10 KB."""
 
+STREAM_S = 15.0
+"""A stream of events ends after so long and the browser opens the next one: so a server that stops waits no longer than this."""
+
+LOOKS_S = (0.3, 0.5, 0.5, 1.0)
+"""Pauses between looks at the database, the last one repeated; looks of all open pages share one statement."""
+
 
 class Checkout:
-    def __init__(self, platform: Platform, door: Door, trusted_proxies: Sequence[str]) -> None:
+    def __init__(self, platform: Platform, door: Door, pages: Pages, trusted_proxies: Sequence[str]) -> None:
         self._platform = platform
         self._door = door
+        self._pages = pages
         self._trusted_proxies = trusted_proxies
+        self._watch = paying.Watch(platform)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/return/{provider}/{token}", self.returned, methods=["GET", "POST"]),
+            Route("/result/{token}", self.result, methods=["GET"]),
+            Route("/result/{token}/events", self.events, methods=["GET"]),
+            Route("/result/{token}/window", self.window, methods=["POST"]),
+            Route("/result/{token}/again", self.again, methods=["POST"]),
+            Route("/result/{token}/cancel", self.cancel, methods=["POST"]),
+            Route("/notice/{provider}", self.noticed, methods=["POST"]),
+        ]
+
+    # --- back from the window ---
 
     async def returned(self, request: Request) -> Response:
-        """N-26: records the result, takes the money, and sends the payer on. Stands without cookies: the POST is cross-site."""
+        """Records the result, takes the money, and sends the payer on. Stands without cookies: the POST is cross-site."""
         token = request.path_params["token"]
         found = await sale.find_by_token(self._platform, token)
         if found is None or request.path_params["provider"] not in self._platform.providers:
-            return page(request, "lost.html", status=404)
+            return self.lost(request)
         project, operation = found
         if request.method == "POST":
             raw = await read_body(request.scope, request.receive, RETURN_MAX)
             form = self._platform.providers[request.path_params["provider"]].read_form(raw)
             await sale.customer_returned(self._platform, self._door, project, operation, form)
-        standing = await status.by_payment_no(self._platform, project, operation.payment_no)
-        assert standing is not None  # noqa: S101 - its operation was read a moment ago
-        url = landing_url(project, standing.payment) or f"{self._platform.page_url}/result/{token}"
-        return RedirectResponse(url, status_code=303, headers={"Cache-Control": "no-store"})
+        standing = await self._standing(project, operation)
+        if standing.payment.source == "page":
+            return _go(f"/result/{token}" + ("?returned=1" if _in_new_window(standing.payment) else ""))
+        return _go(landing_url(project, standing.payment) or f"/result/{token}")
+
+    # --- where a payment stands ---
 
     async def result(self, request: Request) -> Response:
-        """Our own plain page for a merchant that named no address (E-9), and for an outcome that is not known yet."""
-        found = await sale.find_by_token(self._platform, request.path_params["token"])
-        standing = found and await status.by_payment_no(self._platform, found[0], found[1].payment_no)
-        if not standing:
-            return page(request, "lost.html", status=404)
-        url = landing_url(standing.project, standing.payment)
-        if url:
-            return RedirectResponse(url, status_code=303, headers={"Cache-Control": "no-store"})
-        return page(request, "result.html", payment=standing.payment, merchant=standing.project.name)
+        """Waits, or shows the result, or sends the payer on to the merchant."""
+        standing = await self._find(request)
+        if standing is None:
+            return self.lost(request)
+        project, payment = standing.project, standing.payment
+        if payment.source != "page" and (url := landing_url(project, payment)):
+            return _go(url)
+        asked = page_parameters(payment)
+        framed = is_framed(request, asked.get("frame_mode", ""))
+        if not framed and request.query_params.get("returned"):
+            return self._page(request, standing, "closed.html")
+        if payment.status not in FINISHED and payment.status is not PaymentStatus.AWAITING_CUSTOMER:
+            return self._waiting(request, standing, framed)
+        automatic = (
+            automatic_exit(payment, payment.status, framed=framed) if payment.status in FINISHED else None
+        )
+        if automatic and not framed and automatic.mode != BLANK_PAGE:
+            return _go(automatic.url)
+        return self._result(request, standing, framed, automatic)
+
+    def _waiting(self, request: Request, standing: Standing, framed: bool) -> Response:
+        operation = _sale_of(standing)
+        now, language = self._platform.clock.now(), self._language(request, standing)
+        for_payer = operation.stage is Stage.WAITING
+        version = f"{operation.operation_id}.{operation.seq}"
+        return self._page(
+            request,
+            standing,
+            "waiting.html",
+            sale=operation,
+            for_payer=for_payer,
+            framed=framed,
+            in_frame=standing.project.settings.window_in_frame,
+            events_url=f"/result/{sale.return_token(operation)}/events?seen={version}",
+            deadline=deadline(operation.limit_at, now, language) if for_payer else None,
+            exit=way_back(standing.project, page_parameters(standing.payment), framed=framed),
+        )
+
+    def _result(self, request: Request, standing: Standing, framed: bool, automatic: Exit | None) -> Response:
+        project, payment, operation = standing.project, standing.payment, _sale_of(standing)
+        language = self._language(request, standing)
+        may_retry = payment.status is PaymentStatus.AWAITING_CUSTOMER
+        until = operation.wake_at if may_retry else None
+        paid = payment.status in FINISHED and is_paid(payment.status)
+        return self._page(
+            request,
+            standing,
+            "result.html",
+            outcome="success" if paid else "fail",
+            framed=framed,
+            automatic=automatic,
+            exit=result_button(project, payment, framed=framed),
+            may_retry=may_retry,
+            new_window=_in_new_window(payment),
+            deadline=deadline(until, self._platform.clock.now(), language),
+            date=moment(operation.changed_at, language),
+            terminal=terminal(project, payment, operation, standing.operations) if framed else None,
+            **result_words(words("checkout", language), payment, operation, project.settings.limit_code),
+        )
+
+    async def events(self, request: Request) -> Response:
+        """One event when the payment's sale has changed since `seen`."""
+        standing = await self._find(request)
+        if standing is None:
+            return PlainTextResponse("Not found", status_code=404)
+        seen = request.query_params.get("seen", "")
+        return StreamingResponse(
+            self._changes(standing.payment, seen),
+            media_type="text/event-stream",
+            headers={
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",  # nginx would hold the event back
+                "X-Content-Type-Options": "nosniff",
+            },
+        )
+
+    async def _changes(self, payment: Payment, seen: str) -> AsyncIterator[str]:
+        yield "retry: 1000\n\n"
+        began, looks = self._platform.monotonic(), 0
+        while self._platform.monotonic() - began < STREAM_S:
+            try:
+                if await self._watch.version(payment.project_id, payment.payment_no) != seen:
+                    yield "data: changed\n\n"
+                    return
+            except (Overloaded, Unavailable):
+                log.info("a waiting page could not be told")
+            await asyncio.sleep(LOOKS_S[min(looks, len(LOOKS_S) - 1)])
+            looks += 1
+
+    # --- what the payer may do meanwhile ---
+
+    async def window(self, request: Request) -> Response:
+        """To the window once more."""
+        standing = await self._find(request)
+        if standing is None:
+            return self.lost(request)
+        operation = _sale_of(standing)
+        form = await paying.open_window(self._platform, self._door, standing.project, operation)
+        return self._hand_over(request, standing, operation.request_id, sale.return_token(operation), form)
+
+    async def again(self, request: Request) -> Response:
+        """E-43: a further attempt."""
+        standing = await self._find(request)
+        if standing is None:
+            return self.lost(request)
+        operation = _sale_of(standing)
+        attempt = await paying.try_again(self._platform, self._door, standing.project, operation)
+        if attempt is None:
+            return _go(f"/result/{sale.return_token(operation)}")
+        return self._hand_over(request, standing, attempt.request_id, attempt.token, attempt.form)
+
+    async def cancel(self, request: Request) -> Response:
+        standing = await self._find(request)
+        if standing is None:
+            return self.lost(request)
+        operation = _sale_of(standing)
+        await paying.give_up(self._platform, self._door, standing.project, operation)
+        return _go(f"/result/{sale.return_token(operation)}")
+
+    def _hand_over(
+        self, request: Request, standing: Standing, request_id: str, token: str, form: Form | None
+    ) -> Response:
+        if form is None:
+            return _go(f"/result/{token}")
+        frame_mode = page_parameters(standing.payment).get("frame_mode", "")
+        return self._page(
+            request,
+            standing,
+            "handoff.html",
+            forms_to=[paying.window_origin(self._platform, standing.project)],
+            form=form,
+            request_id=request_id,
+            result_url=f"/result/{token}",
+            framed=is_framed(request, frame_mode),
+            in_frame=standing.project.settings.window_in_frame,
+        )
 
     async def noticed(self, request: Request) -> Response:
         """A provider's notice; `OK` stops its repetition (N-16)."""
@@ -64,19 +248,102 @@ class Checkout:
         )
         return PlainTextResponse("OK" if kept else "FAIL", status_code=200 if kept else 400)
 
+    # --- common to all ---
 
-def checkout(platform: Platform, door: Door, trusted_proxies: Sequence[str]) -> Starlette:
-    pages = Checkout(platform, door, trusted_proxies)
-    return Starlette(
-        routes=[
-            Route("/return/{provider}/{token}", pages.returned, methods=["GET", "POST"]),
-            Route("/result/{token}", pages.result, methods=["GET"]),
-            Route("/notice/{provider}", pages.noticed, methods=["POST"]),
-        ],
-        exception_handlers={Refused: _refused, ClientGone: _refused},
+    async def _find(self, request: Request) -> Standing | None:
+        found = await sale.find_by_token(self._platform, request.path_params["token"])
+        return await self._standing(*found) if found else None
+
+    async def _standing(self, project: Project, operation: Operation) -> Standing:
+        standing = await status.by_payment_no(self._platform, project, operation.payment_no)
+        assert standing is not None  # noqa: S101 - its operation was read a moment ago
+        return standing
+
+    def _language(self, request: Request, standing: Standing) -> str:
+        return language_of(request, page_parameters(standing.payment).get("language_code", ""))
+
+    def _page(self, request: Request, standing: Standing, template: str, **values: Any) -> Response:
+        frame_mode = page_parameters(standing.payment).get("frame_mode", "")
+        return self._pages.page(
+            request,
+            template,
+            language=self._language(request, standing),
+            project=standing.project,
+            payment=standing.payment,
+            own_url=f"/result/{sale.return_token(_sale_of(standing))}",
+            frame_mode=frame_mode if frame_mode in FRAMES else "",
+            **values,
+        )
+
+    def lost(self, request: Request, _error: Exception | None = None) -> Response:
+        language = language_of(request)
+        say = words("checkout", language).gettext
+        return self._pages.page(
+            request,
+            "notice.html",
+            language=language,
+            status=404,
+            heading=say("There is no payment here"),
+            text=say("Please go back to the shop and start again."),
+            again_after_s=0,
+        )
+
+    def unavailable(self, request: Request, _error: Exception | None = None) -> Response:
+        return self._trouble(request, 503, again_after_s=5)
+
+    def broken(self, request: Request, _error: Exception | None = None) -> Response:
+        return self._trouble(request, 500, again_after_s=0)
+
+    def _trouble(self, request: Request, http_status: int, again_after_s: int) -> Response:
+        """Only a page that was asked for by GET may ask for itself again."""
+        language = language_of(request)
+        say = words("checkout", language).gettext
+        return self._pages.page(
+            request,
+            "notice.html",
+            language=language,
+            status=http_status,
+            heading=say("Something went wrong on our side"),
+            text=say("Your payment is safe. Please try once more in a moment."),
+            again_after_s=again_after_s if request.method == "GET" else 0,
+        )
+
+
+def _sale_of(standing: Standing) -> Operation:
+    """The payment's latest sale."""
+    return next(
+        operation
+        for operation in standing.operations
+        if operation.kind is Kind.SALE and operation.operation_id == standing.payment.sale_id
     )
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    """A body over the limit; or nobody is left who would read an answer."""
-    return PlainTextResponse("FAIL", status_code=error.http_status if isinstance(error, Refused) else 400)
+def _in_new_window(payment: Payment) -> bool:
+    return page_parameters(payment).get("force_acs_new_window") in TRUE
+
+
+def _go(url: str) -> Response:
+    return RedirectResponse(url, status_code=303, headers={"Cache-Control": "no-store"})
+
+
+def checkout(platform: Platform, intake: Intake, door: Door, trusted_proxies: Sequence[str]) -> Starlette:
+    """Every page that a payer sees, and the files that those pages and merchants' pages use."""
+    pages = Pages(platform.page_url)
+    around = Checkout(platform, door, pages, trusted_proxies)
+    return Starlette(
+        routes=[
+            *PaymentPage(platform, intake, pages, tuple(trusted_proxies)).routes(),
+            *around.routes(),
+            *BridgePage(platform, pages).routes(),
+            Route("/shared/{name}", serve, methods=["GET"]),
+        ],
+        exception_handlers={
+            404: around.lost,
+            405: around.lost,
+            Refused: around.lost,
+            ClientGone: around.lost,
+            Unavailable: around.unavailable,
+            Overloaded: around.unavailable,
+            500: around.broken,
+        },
+    )

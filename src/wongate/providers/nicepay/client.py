@@ -30,7 +30,6 @@ Fields = Mapping[str, str | bytes]
 _OK = 200
 _MASKED = frozenset({"AuthToken", "SignData", "Signature"})
 _NOT_KEPT = frozenset({"BuyerName", "BuyerTel", "BuyerEmail"})  # personal, and nothing that we need
-_EXCERPT_MAX = 500  # characters of an answer that could not be read
 
 
 class ProviderHttp(Protocol):
@@ -68,6 +67,7 @@ class Nicepay:
     owner_of = staticmethod(messages.owner_of)
     window = staticmethod(messages.window)
     is_own_window = staticmethod(messages.is_own_window)
+    bridge = staticmethod(messages.bridge)
     read_form = staticmethod(answers.read_form)
     read_notice = staticmethod(answers.read_notice)
 
@@ -166,15 +166,14 @@ def _read(answered: Answer) -> tuple[Mapping[str, str], NotSent | Unanswered | N
 
 
 def _shown(fields: Fields) -> dict[str, str]:
-    """A message without its secrets: of a token or hash the first six characters, enough to tell two
-    apart."""
+    """A message without its secrets: of tokens and hashes only the first six characters."""
     texts = {
         name: value.decode("euc-kr") if isinstance(value, bytes) else value
         for name, value in fields.items()
         if name not in _NOT_KEPT
     }
     return {
-        answers.shown(name): f"{text[:6]}…" if name in _MASKED and text else answers.shown(text)
+        answers.shown(name): answers.shown(f"{text[:6]}…" if name in _MASKED and text else text)
         for name, text in texts.items()
     }
 
@@ -182,7 +181,7 @@ def _shown(fields: Fields) -> dict[str, str]:
 def _shown_failure(
     answered: Answer, failure: NotSent | Unanswered, account: Account, fields: Fields
 ) -> dict[str, str]:
-    """Why there is no answer, with the beginning of what came instead, should it repeat a secret of ours."""
+    """Why there is no answer, and the beginning of what came instead without secrets that it may repeat."""
     if not isinstance(answered, Answered):
         return {"reason": failure.reason}
     text = answered.body.decode("utf-8", "replace")

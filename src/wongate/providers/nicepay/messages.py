@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 
 from wongate.domain.account import Account
-from wongate.domain.outcome import Authenticated, Form
+from wongate.domain.outcome import Authenticated, Bridge, Form
 from wongate.providers.nicepay import hashes
 from wongate.providers.nicepay.accounts import settings_of
 
+_SCRIPT_URL = "https://pg-web.nicepay.co.kr/v3/common/js/nicepay-pgweb.js"
 KST = timezone(timedelta(hours=9), "KST")
 _ANSWER_FORMAT = {"CharSet": "utf-8", "EdiType": "JSON"}  # else NICEPAY answers in EUC-KR (N-21)
 _OWN_ORDER = re.compile(r"([1-9][0-9]{0,17})W([1-9][0-9]{0,17})(?:N[1-9][0-9]{0,2})?")
@@ -85,6 +86,17 @@ def is_own_window(account: Account, form: Mapping[str, str], *, order_number: st
     signature = hashes.window(account, amount=str(amount), edi_date=form.get("EdiDate", ""))
     return named == (account.merchant_id, order_number, str(amount)) and hashes.equal(
         signature, form.get("SignData", "")
+    )
+
+
+def bridge(account: Account) -> Bridge:
+    """NICEPAY's script puts the window as a layer over our page; phones get the form itself, which it reads as EUC-KR
+    (sections 1.1, 1.6)."""
+    return Bridge(
+        script_url=_SCRIPT_URL,
+        window_url=settings_of(account).window_url,
+        charset="euc-kr",
+        origins=("https://*.nicepay.co.kr",),
     )
 
 
