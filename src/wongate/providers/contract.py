@@ -11,6 +11,7 @@ from typing import Protocol
 from wongate.domain.account import Account
 from wongate.domain.outcome import (
     Authenticated,
+    Bridge,
     Exchange,
     Form,
     Notice,
@@ -57,6 +58,9 @@ class Provider(Protocol):
         self, account: Account, form: Mapping[str, str], *, order_number: str, amount: int
     ) -> bool:
         """Whether a form posted to the bridge page is the one that `window` made for this sale (N-1)."""
+
+    def bridge(self, account: Account) -> Bridge:
+        """What the bridge page loads and posts to, for accounts whose `window` leads there (N-1)."""
 
     def read_form(self, body: bytes) -> dict[str, str]:
         """A body that a browser or the provider posted to us, decoded; empty when it is far too large."""

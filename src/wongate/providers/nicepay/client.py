@@ -67,6 +67,7 @@ class Nicepay:
     owner_of = staticmethod(messages.owner_of)
     window = staticmethod(messages.window)
     is_own_window = staticmethod(messages.is_own_window)
+    bridge = staticmethod(messages.bridge)
     read_form = staticmethod(answers.read_form)
     read_notice = staticmethod(answers.read_notice)
 
