@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from wongate.connections.database import Tx
+from wongate.domain.person import Person
 from wongate.domain.rights import Role
 from wongate.flows import passwords, people
 from wongate.flows.audit import OPERATOR
@@ -10,7 +11,6 @@ from wongate.flows.people import OPERATOR_MAY, Access
 from wongate.flows.platform import Platform
 from wongate.flows.sign_in import totp_place
 from wongate.store import people as people_rows
-from wongate.store.people import Person
 
 USER = "admin@sandbox"
 

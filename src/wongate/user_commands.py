@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from wongate.app import opened
 from wongate.commands import Mistake, table
+from wongate.domain.person import Person
 from wongate.domain.refusal import Unfit
 from wongate.domain.rights import Right, Role
 from wongate.flows import audit, people
@@ -13,7 +14,6 @@ from wongate.flows.audit import OPERATOR
 from wongate.flows.people import OPERATOR_MAY, Access
 from wongate.flows.platform import Platform
 from wongate.settings import load
-from wongate.store.people import Person
 
 
 def user_create(options: argparse.Namespace) -> int:

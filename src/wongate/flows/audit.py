@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from wongate.connections.database import Database, Tx
+from wongate.domain.audit import Entry
+from wongate.flows.platform import Platform
 from wongate.store import audit
 
 
@@ -37,7 +39,7 @@ async def record(
 ) -> None:
     """Call it last in a transaction: from here on other writers wait. `before` and `after` must not hold a secret."""
     seq, previous = await audit.lock_head(tx)
-    entry = audit.Entry(
+    entry = Entry(
         seq=seq + 1,
         at=at,
         person_id=actor.person_id,
@@ -52,6 +54,20 @@ async def record(
         hash="",
     )
     await audit.append(tx, replace(entry, hash=entry.expected_hash(previous)))
+
+
+async def note(
+    platform: Platform, actor: Actor, action: str, *, after: Mapping[str, Any] | None = None
+) -> None:
+    """Writes down a deed that changes no row of its own: something was looked at or taken out."""
+
+    async def story(tx: Tx) -> None:
+        object_ = f"person/{actor.person_id}"
+        await record(
+            tx, actor, action, object_, platform.clock.now(), project_ids=actor.project_ids, after=after
+        )
+
+    await platform.database.run(story)
 
 
 @dataclass(frozen=True, slots=True)

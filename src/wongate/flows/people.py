@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from wongate.connections.database import Tx
+from wongate.domain.person import Person
 from wongate.domain.refusal import Unfit
 from wongate.domain.rights import Right, Role, rights_of
 from wongate.flows import audit, passwords
 from wongate.flows.audit import Actor
 from wongate.flows.platform import Platform
 from wongate.store import people, projects, sessions, tokens
-from wongate.store.people import Person
 
 LOGIN_MAX = 100
 NAME_MAX = 100

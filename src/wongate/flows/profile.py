@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 
 from wongate.connections.database import Tx
 from wongate.domain import one_time
+from wongate.domain.person import Person
 from wongate.domain.refusal import Unfit
 from wongate.domain.rights import Right
 from wongate.flows import audit, passwords
@@ -22,7 +23,6 @@ from wongate.flows.sign_in import (
     totp_place,
 )
 from wongate.store import people, sessions, tokens
-from wongate.store.people import Person
 
 API_TOKEN_LENGTH = 30  # section 5.6
 API_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

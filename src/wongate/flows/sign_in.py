@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 
 from wongate.connections.database import Tx
 from wongate.domain import one_time
+from wongate.domain.person import Person, Session
 from wongate.flows import audit, guessing, passwords
 from wongate.flows.audit import Actor
 from wongate.flows.platform import Platform
 from wongate.store import people, sessions
-from wongate.store.people import Person
-from wongate.store.sessions import Session
 
 log = logging.getLogger(__name__)
 

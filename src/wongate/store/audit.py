@@ -1,41 +1,11 @@
 """The audit log of people: rows that are only ever added, each sealed by a hash over the one before it."""
 
-import hashlib
-import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
 
 from wongate.connections.database import Tx
+from wongate.domain.audit import Entry
 
-_COLUMNS = "seq, at, person_id, actor, address, action, object, project_ids, before, after, confirmed, hash"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One thing that somebody did. `before` and `after` hold what changed, secrets masked by who writes them."""
-
-    seq: int
-    at: datetime
-    person_id: int | None
-    actor: str
-    address: str
-    action: str
-    object: str
-    project_ids: tuple[int, ...]
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any] | None
-    confirmed: bool
-    hash: str
-
-    def expected_hash(self, previous: str) -> str:
-        """SHA-256 over the previous hash and the row in one fixed spelling."""
-        content = asdict(self)
-        del content["hash"]
-        content["at"] = self.at.astimezone(UTC).isoformat(timespec="microseconds")
-        text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()
+_COLUMNS = ", ".join(Entry.__slots__)
 
 
 async def lock_head(tx: Tx) -> tuple[int, str]:
@@ -77,9 +47,5 @@ async def walk(tx: Tx, rows_at_once: int = 1000) -> AsyncIterator[Sequence[Entry
         )
         if not rows:
             return
-        yield [entry_of(row) for row in rows]
+        yield [Entry.of(row) for row in rows]
         after = rows[-1]["seq"]
-
-
-def entry_of(row: Mapping[str, Any]) -> Entry:
-    return Entry(**{**row, "project_ids": tuple(row["project_ids"])})

@@ -1,12 +1,12 @@
 """People of the Dashboard: who they are, what they may do, which projects they see, their recovery codes."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from wongate.connections.database import Tx
-from wongate.domain.rights import Right, Role, needs_second_factor, rights_of
+from wongate.domain.person import Person
+from wongate.domain.rights import Right, Role
 
 _PERSON = (
     "SELECT p.person_id, p.login, p.name, p.password_hash, p.password_initial, p.roles, p.rights_added, "
@@ -14,38 +14,6 @@ _PERSON = (
     "ARRAY(SELECT project_id FROM person_project WHERE person_id = p.person_id ORDER BY 1) AS project_ids "
     "FROM person p"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    person_id: int
-    login: str
-    name: str
-    password_hash: str = field(repr=False)
-    password_initial: bool
-    roles: frozenset[Role]
-    rights_added: frozenset[Right]
-    rights_removed: frozenset[Right]
-    sealed_totp: str | None = field(repr=False)
-    totp_step: int
-    language: str
-    time_zone: str
-    active: bool
-    created_at: datetime
-    project_ids: tuple[int, ...]
-
-    @property
-    def rights(self) -> frozenset[Right]:
-        return rights_of(self.roles, self.rights_added, self.rights_removed)
-
-    @property
-    def has_second_factor(self) -> bool:
-        return self.sealed_totp is not None
-
-    @property
-    def must_enrol(self) -> bool:
-        """The person's rights ask for a second factor that is not there yet."""
-        return not self.has_second_factor and needs_second_factor(self.rights)
 
 
 def person_of(row: Any) -> Person:

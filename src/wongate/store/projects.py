@@ -9,7 +9,7 @@ from wongate.connections.database import Tx
 
 _PROJECT = (
     "SELECT p.project_id, p.name, p.sealed_secret, p.previous_sealed_secret, p.previous_secret_until, p.settings, "
-    "p.created_at, a.account_id, a.provider, a.merchant_id, a.sealed_key, a.settings AS account_settings "
+    "p.created_at, p.changed_at, a.account_id, a.provider, a.merchant_id, a.sealed_key, a.settings AS account_settings "
     "FROM project p JOIN account a USING (account_id)"
 )
 
@@ -23,6 +23,7 @@ class ProjectRow:
     previous_secret_until: datetime | None
     settings: Mapping[str, Any]
     created_at: datetime
+    changed_at: datetime
     account_id: int
     provider: str
     merchant_id: str
@@ -118,3 +119,24 @@ async def save_account(
 
 async def next_account_id(tx: Tx) -> int:
     return int(await tx.fetchval("SELECT coalesce(max(account_id), 0) + 1 FROM account"))
+
+
+async def lock(tx: Tx, project_id: int) -> ProjectRow | None:
+    """The lock in one statement, the row in the next, as it is once others have finished."""
+    await tx.fetchval("SELECT 1 FROM project WHERE project_id = $1 FOR UPDATE", project_id)
+    return await load(tx, project_id)
+
+
+async def rename(tx: Tx, project_id: int, name: str, now: datetime) -> None:
+    await tx.execute(
+        "UPDATE project SET name = $2, changed_at = $3 WHERE project_id = $1", project_id, name, now
+    )
+
+
+async def end_overlap(tx: Tx, project_id: int, now: datetime) -> None:
+    await tx.execute(
+        "UPDATE project SET previous_sealed_secret = NULL, previous_secret_until = NULL, changed_at = $2 "
+        "WHERE project_id = $1",
+        project_id,
+        now,
+    )

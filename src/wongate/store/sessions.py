@@ -1,27 +1,13 @@
 """Login sessions, kept on the server, and the counters that slow down guessing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from wongate.connections.database import Tx
+from wongate.domain.person import Session
 
 _COLUMNS = "session_id, csrf, person_id, address, device, created_at, seen_at, confirmed_at"
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """`confirmed_at`: the last time the second factor was shown; None while the password alone was right."""
-
-    session_id: int
-    csrf: str
-    person_id: int
-    address: str
-    device: str
-    created_at: datetime
-    seen_at: datetime
-    confirmed_at: datetime | None
 
 
 async def create(

@@ -1,7 +1,6 @@
-"""The Dashboard: its page modules, put together behind one guard. Every route stands in `entries()` with its right."""
+"""The Dashboard: its page modules, put together behind one guard. Every route stands in `Dashboard.entries` with its right."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 from mimetypes import guess_type
 
 from starlette.applications import Starlette
@@ -10,12 +9,32 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from wongate.domain.rights import Open
+from wongate.domain.rights import Open, Right
 from wongate.flows.platform import Platform
-from wongate.web import dashboard_sign_in, security
+from wongate.web import (
+    dashboard_audit,
+    dashboard_callbacks,
+    dashboard_design,
+    dashboard_profile,
+    dashboard_projects,
+    dashboard_sign_in,
+    dashboard_team,
+    security,
+)
 from wongate.web.dashboard_access import Entry, Guard, Visit
 from wongate.web.dashboard_shell import ASSET_PATH, STATIC, Shell, asset, sections_of
 from wongate.web.words import choose_language
+
+MODULES = (
+    dashboard_sign_in,
+    dashboard_projects,
+    dashboard_callbacks,
+    dashboard_design,
+    dashboard_team,
+    dashboard_profile,
+    dashboard_audit,
+)
+"""Page modules; each offers `routes(dashboard) -> list[Entry]`."""
 
 ASSET_KEPT = "public, max-age=31536000, immutable"
 
@@ -27,12 +46,14 @@ class Dashboard:
         self.platform = platform
         self.shell = Shell(sandbox=sandbox)
 
-    def entries(self) -> list[Entry]:
-        modules = (dashboard_sign_in,)
-        return [
+        self.entries = [
             Entry("/dashboard", "GET", Open.SIGNED_IN, self.start),
-            *(entry for module in modules for entry in module.routes(self)),
+            *(entry for module in MODULES for entry in module.routes(self)),
         ]
+
+    def offered_rights(self) -> frozenset[Right]:
+        """Those that some page asks for: the others of section 8.4 would give nothing yet."""
+        return frozenset(entry.right for entry in self.entries if isinstance(entry.right, Right))
 
     async def start(self, visit: Visit) -> Response:
         """The first page that the visitor may see."""
@@ -48,19 +69,25 @@ def dashboard(platform: Platform, *, sandbox: bool = False, trusted_proxies: Seq
         refuse=board.shell.refuse,
         choose_language=_language_of,
     )
-    routes = [Route(entry.path, guard.endpoint(entry), methods=[entry.method]) for entry in board.entries()]
-    refusals = {
-        status: guard.endpoint(Entry("", "", Open.ANYBODY, partial(_refused, status)))
-        for status in (404, 405)
-    }
+    routes = [Route(entry.path, guard.endpoint(entry), methods=[entry.method]) for entry in board.entries]
     return Starlette(
         routes=[Route(f"{ASSET_PATH}/{{version}}/{{name}}", static, methods=["GET"]), *routes],
-        exception_handlers={404: lambda r, _: refusals[404](r), 405: lambda r, _: refusals[405](r)},
+        exception_handlers={status: _refusing(guard, status) for status in (404, 405)},
     )
 
 
-async def _refused(status: int, visit: Visit) -> Response:
-    raise HTTPException(status)
+def _refusing(guard: Guard, status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """For what no entry takes: the page that says so, inside the guard like every other."""
+
+    async def refuse(visit: Visit) -> Response:
+        raise HTTPException(status)
+
+    endpoint = guard.endpoint(Entry("", "", Open.ANYBODY, refuse))
+
+    async def handler(request: Request, _: Exception) -> Response:
+        return await endpoint(request)
+
+    return handler
 
 
 async def static(request: Request) -> Response:

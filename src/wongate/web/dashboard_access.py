@@ -25,6 +25,7 @@ from wongate.flows.platform import Platform
 from wongate.flows.sign_in import Entered, Visitor, Wait
 from wongate.web import security
 from wongate.web.http import caller_ip, read_body
+from wongate.web.uploads import Upload, read_multipart
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Entry:
     handler: Handler
     confirm: bool = False
     passive: bool = False
+    body_max: int = FORM_MAX
 
 
 @dataclass(slots=True)
@@ -71,6 +73,7 @@ class Visit:
     visitor: Visitor | None = None
     form: Mapping[str, str] = field(default_factory=dict)
     fields: Sequence[tuple[str, str]] = ()
+    files: Mapping[str, Upload] = field(default_factory=dict)
     token: str = ""  # a new one for the cookie
 
     @property
@@ -253,11 +256,14 @@ class Guard:
 
 async def _read_form(visit: Visit) -> None:
     """Fields of a posted form; a JSON object's members count as fields too, lists as several of one name."""
-    raw = await read_body(visit.request.scope, visit.request.receive, FORM_MAX)
-    kind = visit.request.headers.get("content-type", "").split(";")[0].strip().lower()
+    raw = await read_body(visit.request.scope, visit.request.receive, visit.entry.body_max)
+    content_type = visit.request.headers.get("content-type", "")
+    kind = content_type.split(";")[0].strip().lower()
     try:
         if kind == "application/json":
             visit.fields = list(_members(json.loads(raw)))
+        elif kind == "multipart/form-data":
+            visit.fields, visit.files = read_multipart(raw, content_type)
         elif kind in ("application/x-www-form-urlencoded", ""):
             visit.fields = parse_qsl(
                 raw.decode(), keep_blank_values=True, max_num_fields=2000, errors="strict"

@@ -40,20 +40,22 @@ _ENVIRONMENT = Environment(
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One place of the main navigation, shown to whoever has one of the rights (nobody has to have any: empty)."""
+    """One place of the main navigation, shown to whoever has the right, and not `but_for`; None is for everybody."""
 
     path: str
     title: str
-    rights: frozenset[Right] = frozenset()
+    right: Right | None = None
+    but_for: Right | None = None
 
 
 SECTIONS = (
-    Section("/dashboard/payments", N_("Payments"), frozenset({Right.PAYMENTS})),
-    Section("/dashboard/analytics", N_("Analytics"), frozenset({Right.ANALYTICS})),
-    Section("/dashboard/exports", N_("Reports"), frozenset({Right.REPORTS})),
-    Section("/dashboard/projects", N_("Projects"), frozenset({Right.VIEW_PROJECTS, Right.PAGE_DESIGN})),
-    Section("/dashboard/team", N_("My team"), frozenset({Right.USERS})),
-    Section("/dashboard/audit", N_("Audit log"), frozenset({Right.USERS})),
+    Section("/dashboard/payments", N_("Payments"), Right.PAYMENTS),
+    Section("/dashboard/analytics", N_("Analytics"), Right.ANALYTICS),
+    Section("/dashboard/exports", N_("Reports"), Right.REPORTS),
+    Section("/dashboard/projects", N_("Projects"), Right.VIEW_PROJECTS),
+    Section("/dashboard/page-design", N_("Payment Page"), Right.PAGE_DESIGN, but_for=Right.VIEW_PROJECTS),
+    Section("/dashboard/team", N_("My team"), Right.USERS),
+    Section("/dashboard/audit", N_("Audit log"), Right.USERS),
     Section("/dashboard/profile", N_("My profile")),
 )
 
@@ -141,6 +143,7 @@ class Shell:
             ago=lambda at: ago(at, visit.platform.clock.now(), visit.language),
             won=lambda amount: catalogue.won(amount, visit.language),
             number=lambda value: format_decimal(value, locale=visit.language),
+            words_of=lambda pairs: [(value, words.gettext(text)) for value, text in pairs],
             **values,
         )
         return HTMLResponse(html, status_code=status)
@@ -170,7 +173,13 @@ class Shell:
 
 
 def sections_of(visit: Visit) -> list[Section]:
-    return [s for s in SECTIONS if not s.rights or any(visit.may(right) for right in s.rights)]
+    """What the main navigation shows to this visitor."""
+    return [
+        section
+        for section in SECTIONS
+        if (section.right is None or visit.may(section.right))
+        and not (section.but_for and visit.may(section.but_for))
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The way in: password, second factor, a password of one's own, enrolment; and the way out."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from starlette.responses import Response
@@ -8,6 +8,7 @@ from starlette.responses import Response
 from wongate.domain import one_time
 from wongate.domain.refusal import Unfit
 from wongate.domain.rights import Open
+from wongate.domain.square_code import as_path, square_code
 from wongate.flows import profile, sign_in
 from wongate.flows.sign_in import Entered, Wait
 from wongate.web import security
@@ -136,17 +137,9 @@ class SignIn:
         return self._page(visit, "recovery_codes.html", codes=enrolled.codes, onward=START)
 
     def _enrolment(self, visit: Visit, secret: str, status: int = 200) -> Response:
-        uri = one_time.enrolment_uri(secret, visit.who.person.login, ISSUER)
-        return self._page(
-            visit,
-            "enrol.html",
-            status,
-            secret=secret,
-            uri=uri,
-            square_code="",
-            wrong=status != 200,
-            action="/dashboard/enrol",
-        )
+        values = enrolment_values(visit.who.person.login, secret)
+        wrong = status != 200
+        return self._page(visit, "enrol.html", status, wrong=wrong, action="/dashboard/enrol", **values)
 
     async def switch_language(self, visit: Visit) -> Response:
         language = visit.form.get("language", "")
@@ -154,6 +147,18 @@ class SignIn:
             raise Unfit("This language is not offered.")
         await profile.save_preferences(self._platform, visit.who, language, visit.zone)
         return visit.go(_next(visit))
+
+
+def enrolment_values(login: str, secret: str) -> dict[str, Any]:
+    """What the part of a page that shows a new second factor asks for; a login too long for a square code goes without."""
+    uri = one_time.enrolment_uri(secret, login, ISSUER)
+    matrix = square_code(uri)
+    return {
+        "secret": secret,
+        "uri": uri,
+        "size": len(matrix or ()),
+        "path": as_path(matrix) if matrix else "",
+    }
 
 
 def _next(visit: Visit) -> str:
