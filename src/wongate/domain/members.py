@@ -16,6 +16,8 @@ from wongate.domain.money import EXPONENTS, is_amount
 
 TEXT_MAX = 255
 URL_MAX = 2048
+HOST_MAX = 253
+"""Characters of a DNS name; a callback's lane is indexed by its host, and an index row ends at 2,704 bytes."""
 
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 _PHONE = re.compile("[0-9]{4,24}")
@@ -74,7 +76,8 @@ def is_web_url(value: Any) -> bool:
         return False
     try:
         parts = urlsplit(value)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        host = parts.hostname or ""
+        return parts.scheme in ("http", "https") and 1 <= len(host) <= HOST_MAX and (parts.port or 1) > 0
     except ValueError:
         return False
 

@@ -32,7 +32,7 @@ REFUND_PATHS = {
 }
 """What real clients send for any method (E-11)."""
 
-FLAT_PATHS = ("/v2/payment/status/request", "/v2/info/", "/v2/customer/")
+FLAT_PATHS = ("/v2/payment/status/request", "/v2/info/", "/v2/customer/saved_account/")
 """Requests that carry project_id and signature at the root (section 1.2)."""
 
 NOT_OFFERED = {
