@@ -57,12 +57,10 @@ class RefundRequest:
 
 
 def parse(raw: bytes) -> dict[str, Any]:
-    """A JSON object. Duplicate members, NaN, infinity, NUL characters, lone surrogates and deep nesting are refused as 2003 (HTTP 422)."""
+    """A JSON object. Duplicate members, NaN, infinity, NUL, lone surrogates and deep nesting are refused: 2003 (HTTP 422)."""
     try:
         text = raw.decode("utf-8")
-        body = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
-        )
+        body = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
         if "\\u" in text:
             _check_escapes(body)
     except (ValueError, RecursionError):
