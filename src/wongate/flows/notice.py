@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
+
 from wongate.domain import codes
 from wongate.domain.account import Account
-from wongate.domain.lifecycle import Event, Kind, Stage, Status
+from wongate.domain.lifecycle import FINAL, Event, Kind, Stage, Status
 from wongate.domain.outcome import Notice, Standing
 from wongate.domain.payment import Operation, Project
 from wongate.flows import reconcile
@@ -19,6 +21,9 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=90)
 GIVEN_UP = (Stage.DONE, Stage.OFFERED)
+OUTSIDE = "refunded outside the platform"
+"""The flag of a payment of which more went back at the provider than we have booked (N-16)."""
+
 FOREIGN = 0
 """project_id under which notices are kept that name no order of ours."""
 
@@ -83,13 +88,19 @@ async def _handle_all(platform: Platform, door: Door, project: Project) -> int:
     now = platform.clock.now()
     rows = await platform.database.run(lambda tx: notices.claim(tx, project.project_id, now, now + LEASE))
     for row in rows:
-        verdict = await _handle(platform, door, project, row)
-        async with platform.database.transaction() as tx:
-            await notices.finish(tx, project.project_id, row["reference"], row["state"], verdict)
+        try:
+            verdict = await _handle(platform, door, project, row)
+        except Exception:  # one that breaks waits for its lease to end and holds up no other (F23)
+            log.exception("notice broke", extra={"reference": row["reference"]})
+            continue
+        if verdict is not None:
+            async with platform.database.transaction() as tx:
+                await notices.finish(tx, project.project_id, row["reference"], row["state"], verdict)
     return len(rows)
 
 
-async def _handle(platform: Platform, door: Door, project: Project, row: Mapping[str, Any]) -> str:
+async def _handle(platform: Platform, door: Door, project: Project, row: Mapping[str, Any]) -> str | None:
+    """What came of it; None when it is too early to tell: then it is looked at again after the lease."""
     async with platform.database.read() as tx:
         sale = await payments.operation(tx, project.project_id, row["operation_id"])
     notice = platform.provider(project).read_notice(row["raw"])
@@ -97,16 +108,27 @@ async def _handle(platform: Platform, door: Door, project: Project, row: Mapping
         return "matches no sale of ours"
     if sale.reference and sale.reference != notice.reference:
         return "another transaction than the one we know"
+    if not sale.reference and not notice.cancelled and notice.amount != sale.amount:
+        return "another amount than the sale's"
     if notice.cancelled:
         return await _cancelled(platform, door, project, sale, notice)
     return await _approved(platform, door, project, sale, notice)
 
 
-async def _approved(platform: Platform, door: Door, project: Project, sale: Operation, notice: Notice) -> str:
-    """News only when we had given the payment up: then the money goes back (E-39)."""
+async def _approved(
+    platform: Platform, door: Door, project: Project, sale: Operation, notice: Notice
+) -> str | None:
+    """News only when we had given the payment up: then the money goes back (E-39).
+
+    NICEPAY repeats no notice that was answered OK, so an inquiry without an answer must not be the end of it.
+    """
+    if sale.stage is Stage.WAITING:
+        return None  # approved without an intent of ours: a restored database, or a forgery; its limit time decides
     if sale.stage not in GIVEN_UP or sale.status is Status.SUCCESS:
         return "known"
     standing, exchange = await platform.provider(project).inquire(project.account, notice.reference)
+    if standing is Standing.UNCLEAR:
+        return None
     if standing is not Standing.APPROVED:
         return f"inquiry says {standing}"
 
@@ -127,36 +149,46 @@ async def _approved(platform: Platform, door: Door, project: Project, sale: Oper
         )
         return True
 
-    if await door.settle(project, sale.payment_no, decide):
+    try:
+        late = await door.settle(project, sale.payment_no, decide)
+    except asyncpg.UniqueViolationError:
+        return "the transaction of another sale"
+    if late:
         await reconcile.undo(platform, door, project, sale.payment_no, sale.operation_id)
     return "late success"
 
 
 async def _cancelled(
     platform: Platform, door: Door, project: Project, sale: Operation, notice: Notice
-) -> str:
+) -> str | None:
     """Settles a refund of unknown outcome, or shows that somebody refunded elsewhere; our books stay as they are then."""
 
-    def decide(case: Case) -> str:
-        if sale.status is not Status.SUCCESS:
-            return "known"  # the net or ordinary cancel of a sale that did not stand
-        ours = [
-            operation
-            for operation in case.operations.values()
-            if operation.kind is Kind.REFUND
-            and operation.operation_id == _refund_named(notice)
-            and operation.amount == notice.amount
-        ]
-        if not ours:
-            case.alarm(case.sale, "refunded outside the platform")
-            return "refunded outside the platform"
-        refund = ours[0]
-        if refund.stage is Stage.ASKING:
-            case.move(refund, Event.APPROVED, code=codes.SUCCESS, note="provider's notice")
-            return "settled"
-        return "known"
+    def decide(case: Case) -> str | None:
+        current = case.operations[sale.operation_id]
+        if current.status is not Status.SUCCESS:
+            # The net or ordinary cancel of a sale that did not stand; of one that may still stand we cannot tell yet.
+            return "known" if current.status in FINAL else None
+        refund = case.operations.get(_refund_named(notice))
+        if refund is None or refund.kind is not Kind.REFUND or refund.amount != notice.amount:
+            case.alarm(current, OUTSIDE)
+            return OUTSIDE
+        return _settled_by_notice(case, refund)
 
     return await door.settle(project, sale.payment_no, decide)
+
+
+def _settled_by_notice(case: Case, refund: Operation) -> str | None:
+    """While our own call is under way its answer goes first; should that be lost, the notice is needed."""
+    if refund.stage is Stage.ASKING:
+        case.move(refund, Event.APPROVED, code=codes.SUCCESS, note="provider's notice")
+        reconcile.wake_next(case)
+        return "settled"
+    if refund.status not in FINAL:
+        return None
+    if refund.status is Status.DECLINE:
+        case.alarm(refund, OUTSIDE)
+        return "carried out although it was declined"
+    return "known"
 
 
 def _refund_named(notice: Notice) -> int:

@@ -293,7 +293,7 @@ def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
     if isinstance(outcome, Approved) and outcome.amount == refund.amount:
         details = {**refund.details, **outcome.details}
         case.move(refund, Event.APPROVED, code=codes.SUCCESS, reference=outcome.reference, details=details)
-        _wake_next(case)
+        wake_next(case)
         return False
     if isinstance(outcome, Declined) and not (outcome.already_done and repeated):
         if outcome.already_done:
@@ -301,7 +301,7 @@ def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
         elif outcome.alarm:
             case.alarm(refund, f"provider refused: {outcome.provider_code}")
         case.move(refund, Event.DECLINED, code=outcome.code, note=outcome.provider_text[:200])
-        _wake_next(case)
+        wake_next(case)
         return False
     if isinstance(outcome, NotSent):
         case.move(refund, Event.NOT_SENT, wake_at=case.now + timedelta(seconds=5), note=outcome.reason[:200])
@@ -321,7 +321,7 @@ def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
     return True
 
 
-def _wake_next(case: Case) -> None:
+def wake_next(case: Case) -> None:
     """The oldest refund that waits for its turn gets it now."""
     waiting = [operation for operation in case.operations.values() if operation.stage is Stage.RESERVED]
     if waiting:
@@ -366,7 +366,7 @@ async def _ask(platform: Platform, door: Door, project: Project, operation: Oper
         empties = refund.amount == case.payment.captured - case.payment.refunded
         if standing is Standing.CANCELLED and empties:
             case.move(refund, Event.APPROVED, code=codes.SUCCESS, note="inquiry: cancelled")
-            _wake_next(case)
+            wake_next(case)
             return None
         return _repeat_or_wait(case, refund, standing)
 

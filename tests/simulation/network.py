@@ -1,0 +1,166 @@
+"""Every wire of the simulated world. A message is delivered, or one of the faults of its edge happens to it.
+
+Nothing is delivered later than `LATE_S` after it was sent: a request that a dead connection left behind is worked on within
+that time or never. The platform's second look (60 s, N-10) rests on the same bound.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from tests.simulation.process import Process, Response
+
+from wongate.connections.http import Answer, Answered, NeverLeft, NoAnswer
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+LATE_S = 45.0
+GARBAGE = (
+    (502, b"<html><body>502 Bad Gateway</body></html>"),
+    (200, b"<html><body>\xbd\xc3\xbd\xba\xc5\xdb</body></html>"),
+    (200, b""),
+    (200, b"[]"),
+    (500, b'{"ResultCode":"3001"}'),
+)
+PAYER_IP, MERCHANT_IP, NOTICE_IP = "203.0.113.7", "198.51.100.4", "121.133.126.10"
+
+
+class Network:
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._random = world.random("network")
+
+    def _way_s(self, kind: str) -> float:
+        """How long one direction takes."""
+        if kind in ("delay", "slow"):
+            return self._random.uniform(1, LATE_S)
+        if kind == "reorder":
+            return self._random.uniform(0.1, 3)
+        return self._random.uniform(0.002, 0.08)
+
+    # --- outbound: the platform calls ---------------------------------------------------------------------------------------
+
+    async def to_provider(
+        self, process: Process, url: str, fields: Mapping[str, str | bytes], connect_s: float, total_s: float
+    ) -> Answer:
+        body = urlencode(fields).encode("ascii")
+        self._world.auditor.calls_provider(process, url, body)
+        kind = self._world.swarm.of_edge("provider")
+        if kind == "duplicate" and b"CancelMsg" in body:
+            kind = "delay"  # TCP delivers a POST once; only what the provider itself takes once may come twice
+        self._world.tell("network", f"provider {kind}")
+        if kind == "refuse":
+            await asyncio.sleep(self._random.uniform(0.001, connect_s))
+            return NeverLeft("no connection: Connection refused")
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        asyncio.create_task(self._at_provider(url, body, kind, answered))
+        try:
+            return await asyncio.wait_for(answered, total_s)
+        except TimeoutError:
+            return NoAnswer("no answer in time")
+
+    async def _at_provider(self, url: str, body: bytes, kind: str, answered: "asyncio.Future[Answer]") -> None:
+        if kind == "drop request":
+            return await self._lost(answered)
+        await asyncio.sleep(self._way_s(kind))
+        if kind == "duplicate":
+            asyncio.create_task(self._again_at_provider(url, body))
+        status, content = await self._world.provider.answer(url, body)
+        await asyncio.sleep(self._way_s("slow" if kind == "slow" else ""))
+        if kind == "drop answer" or status == 0:
+            return await self._lost(answered)
+        if not answered.done():
+            answered.set_result(self._spoilt(kind, status, content))
+        return None
+
+    async def _again_at_provider(self, url: str, body: bytes) -> None:
+        await asyncio.sleep(self._random.uniform(0.001, LATE_S))
+        await self._world.provider.answer(url, body)
+
+    async def _lost(self, answered: "asyncio.Future[Answer]") -> None:
+        """Half of the lost answers end with a closed connection, the others with silence."""
+        if self._random.random() < 0.5:
+            await asyncio.sleep(self._random.uniform(0.001, 5))
+            if not answered.done():
+                answered.set_result(NoAnswer("the connection was closed without an answer"))
+
+    def _spoilt(self, kind: str, status: int, content: bytes) -> Answer:
+        if kind == "truncate":
+            content = content[: self._random.randrange(len(content) + 1)]
+            if self._random.random() < 0.5:
+                return NoAnswer("the answer broke off")
+        if kind == "garbage":
+            status, content = self._random.choice(GARBAGE)
+        if kind == "wrong charset":
+            content = content.decode("utf-8", "replace").encode("cp949", "replace")
+        return Answered(status, content, {}, 1)
+
+    async def to_merchant(self, process: Process, url: str, body: bytes, total_s: float) -> Answer:
+        kind = self._world.swarm.of_edge("merchant")
+        self._world.tell("network", f"merchant {kind}")
+        self._world.auditor.callback_sent(process, url, body)
+        answer = await self._callback(url, body, kind, total_s)
+        self._world.auditor.callback_ended(url, body, answer.status if isinstance(answer, Answered) else None)
+        return answer
+
+    async def _callback(self, url: str, body: bytes, kind: str, total_s: float) -> Answer:
+        if kind == "refuse" or self._world.merchant.is_dead(url):
+            await asyncio.sleep(self._random.uniform(0.001, 2))
+            return NeverLeft("no connection: Connection refused")
+        way_s = self._way_s(kind)
+        if kind == "drop request" or way_s >= total_s:
+            await asyncio.sleep(total_s)
+            return NoAnswer("no answer in time")
+        await asyncio.sleep(way_s)
+        status = self._world.merchant.receive(url, body, kind)
+        if kind == "duplicate":
+            self._world.merchant.receive(url, body, kind)
+        if kind == "drop answer":
+            await asyncio.sleep(total_s - way_s)
+            return NoAnswer("no answer in time")
+        await asyncio.sleep(self._random.uniform(0.002, 0.05))
+        return Answered(status, b"", {}, 1)
+
+    # --- inbound: somebody calls the platform --------------------------------------------------------------------------------
+
+    async def to_platform(
+        self,
+        edge: str,
+        path: str,
+        body: bytes,
+        *,
+        method: str = "POST",
+        content_type: str = "application/json",
+        caller_ip: str,
+        wait_s: float = 120.0,
+    ) -> Response | None:
+        """None when there is no answer; whether anything was done is not known then."""
+        kind = self._world.swarm.of_edge(edge)
+        self._world.tell("network", f"{edge} {kind}")
+        if kind == "truncate":
+            body = body[: self._random.randrange(len(body) + 1)]
+        if kind == "garbage":
+            body = self._random.randbytes(50)
+        headers = {"content-type": content_type, "content-length": str(len(body)), "host": "pay.wongate.test"}
+        answered: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
+
+        async def deliver() -> None:
+            await asyncio.sleep(self._way_s(kind))
+            server = self._world.a_server()
+            response = server and await server.answer(method, path, body, headers, caller_ip)
+            if kind == "drop answer":
+                return
+            await asyncio.sleep(self._way_s(""))
+            if not answered.done():
+                answered.set_result(response)
+
+        if kind != "drop request":
+            asyncio.create_task(deliver())
+        if kind == "duplicate":
+            asyncio.create_task(deliver())
+        try:
+            return await asyncio.wait_for(answered, wait_s)
+        except TimeoutError:
+            return None

@@ -1,0 +1,360 @@
+"""The simulated world of one seed: processes, wires, a provider, a shop with its payers, and the auditor who watches them."""
+
+import asyncio
+import base64
+import hashlib
+import logging
+import random as global_random
+import secrets
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+from tests.simulation import books, virtual_time
+from tests.simulation.auditor import Auditor
+from tests.simulation.merchant import CALLBACK_URL, COPY_URL, PROJECT_ID, SECRET, Merchant, Order
+from tests.simulation.network import NOTICE_IP, Network
+from tests.simulation.payer import FORM, Payer
+from tests.simulation.postgres import Postgres
+from tests.simulation.process import Process
+from tests.simulation.provider import HOST, KEY, MID, NOTICE_PATH, Provider
+from tests.simulation.swarm import Swarm
+from tests.simulation.virtual_time import VirtualLoop
+
+from wongate.connections.vault import Vault
+from wongate.providers.nicepay.accounts import account_settings_for_simulator
+from wongate.store import projects
+
+VAULT = Vault.from_text(base64.b64encode(b"k" * 32).decode())
+EPOCH = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
+SETTLING_S = 6 * 3600.0
+"""Liveness: that long after the last fault everything must have come to its end. A retry gap is four hours at most."""
+
+TAIL = 60  # lines of history that a failing run shows
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is done in a world; the default is drawn from the seed. `crash_at` names the seams at which a process dies."""
+
+    story: "Callable[[World], Coroutine[Any, Any, None]] | None" = None
+    swarm: Callable[[Random], Swarm] = Swarm.drawn
+    servers: int | None = None
+    workers: int | None = None
+    crash_at: tuple[int, ...] = ()
+    traced: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How one run ended."""
+
+    seed: int
+    history: str
+    violations: list[str]
+    counted: Counter[str]
+    struck: Counter[str]
+    seams: list[str]
+    lines: list[str]
+
+
+class World:
+    def __init__(self, seed: int, postgres: Postgres, plan: Plan, loop: VirtualLoop) -> None:
+        self.seed = seed
+        self.plan = plan
+        self.loop = loop
+        self.postgres = postgres
+        self.vault = VAULT
+        self.jump_s = 0.0
+        self.crashed = 0
+        self.counted: Counter[str] = Counter()
+        self.seams: list[str] = []
+        self.returns: list[tuple[int, list[tuple[str, str]]]] = []
+        self.processes: list[Process] = []
+        self._nodes = 0
+        self._hash = hashlib.sha256()
+        self._jumps: list[tuple[float, float]] = []
+        self.lines: deque[str] = deque(maxlen=None if plan.traced else TAIL)
+        self._due: dict[str, datetime | None] | None = None
+        self._idle: list[asyncio.Future[None]] = []
+        self._scheduling = self.random("scheduling")
+        self.swarm = plan.swarm(self.random("swarm"))
+        self.auditor = Auditor(self)
+        self.network = Network(self)
+        self.provider = Provider(self)
+        self.merchant = Merchant(self)
+
+    # --- time, chance, history ----------------------------------------------------------------------------------------------
+
+    def random(self, *names: str) -> Random:
+        """A stream of its own for each name: a draw more in one place changes nothing in another."""
+        return Random("/".join((str(self.seed), *names)))
+
+    def moment(self, skew_s: float) -> datetime:
+        return EPOCH + timedelta(seconds=self.loop.time() + self.jump_s + skew_s)
+
+    def moment_at(self, at_s: float) -> datetime:
+        return EPOCH + timedelta(seconds=at_s)
+
+    def moment_s(self) -> float:
+        """How long a step takes: mostly a millisecond, sometimes long enough for everybody else to go first."""
+        draw = self._scheduling.random()
+        return draw * 0.002 if draw < 0.97 else self._scheduling.random() * 0.8
+
+    def tell(self, who: str, what: str) -> None:
+        line = f"{self.loop.time():.6f} {who} {what}"
+        self._hash.update(line.encode())
+        self.lines.append(line)
+
+    def count(self, what: str, number: int = 1) -> None:
+        self.counted[what] += number
+
+    def spawn(self, story: Coroutine[Any, Any, None]) -> None:
+        asyncio.create_task(story)
+
+    # --- processes -----------------------------------------------------------------------------------------------------------
+
+    def start(self, kind: str) -> Process:
+        self._nodes += 1
+        skew_s = self._scheduling.choice((-3600, -90, -3, 3, 90, 3600)) if self.swarm.strikes("skew") else 0.0
+        process = Process(self, kind, f"{kind}-{self._nodes}", self._nodes % 64, skew_s)
+        self.processes.append(process)
+        self.tell(process.name, "starts")
+        return process
+
+    def crash(self, process: Process) -> None:
+        """Dies now and is started again after a while, as a supervisor does."""
+        self.tell(process.name, "CRASHES")
+        self.crashed += 1
+        process.die()
+        self.processes.remove(process)
+        pause_s = self._scheduling.choice((0.5, 5, 60, 400)) if not self.plan.crash_at else 1.0
+        self.loop.call_later(pause_s, self.start, process.kind)
+
+    def at_seam(self, process: Process, point: str) -> None:
+        self.seams.append(f"{process.kind}: {point}")
+        self.count("seams")
+        if len(self.seams) in self.plan.crash_at:
+            self.crash(process)
+        elif self.swarm.strikes("crash"):
+            self.crash(process)
+        elif self.swarm.strikes("freeze"):
+            process.freeze(self._scheduling.choice((1, 20, 70, 130, 400)))
+
+    def a_server(self) -> Process | None:
+        """Whom the balancer picks; None when nobody listens."""
+        listening = [process for process in self.processes if process.kind == "server" and process.alive]
+        return self._scheduling.choice(listening) if listening else None
+
+    # --- when there is something to do for a worker ---------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        self._due = None
+        idle, self._idle = self._idle, []
+        for future in idle:
+            if not future.done():
+                future.set_result(None)
+
+    def _due_of(self, duty: str) -> datetime | None:
+        if self._due is None:
+            self._due = self.postgres.next_due()
+        return self._due[duty]
+
+    def is_due(self, duty: str, process: Process) -> bool:
+        due = self._due_of(duty)
+        return due is not None and due <= process.clock.now()
+
+    async def until_due(self, duty: str, process: Process) -> None:
+        while not self.is_due(duty, process):
+            due = self._due_of(duty)
+            timeout = None if due is None else max(0.001, (due - process.clock.now()).total_seconds())
+            changed: asyncio.Future[None] = self.loop.create_future()
+            self._idle.append(changed)
+            await asyncio.wait([changed], timeout=timeout)
+
+    # --- the people ------------------------------------------------------------------------------------------------------------
+
+    async def payer_comes(self, order: Order, redirect: Mapping[str, Any]) -> None:
+        await Payer(self, order).pay(redirect)
+
+    async def post_notice(self, body: bytes) -> str:
+        answer = await self.network.to_platform(
+            "notice", NOTICE_PATH, body, content_type=FORM, caller_ip=NOTICE_IP, wait_s=30
+        )
+        return answer.body.decode() if answer is not None and answer.status == 200 else "no OK"
+
+    async def _orders(self) -> None:
+        draw = self.random("orders")
+        amounts = [draw.choice((1000, 10_000, 12_345)) for _ in range(draw.randint(1, 6))]
+        for amount in amounts:
+            self.spawn(self._order(amount, draw.random() < 0.08))
+            await asyncio.sleep(draw.choice((0.0, 0.1, 60.0, 600.0)) * draw.random())
+
+    async def _order(self, amount: int, broken_first: bool) -> None:
+        await self.merchant.sell(amount, broken_first=broken_first)
+
+    async def _operator(self) -> None:
+        """Somebody at the shop cancels in the provider's own pages; somebody sets a clock."""
+        draw = self.random("operator")
+        by_hand = draw.random() < 0.15
+        while not self.swarm.calm:
+            await asyncio.sleep(draw.uniform(30, 1500))
+            if self.swarm.strikes("clock jump"):
+                self.jump_s += draw.choice((-3600, -60, 60, 400, 4000))
+                self.tell("operator", f"moves the clock to {self.jump_s:+.0f} s")
+                self._changed()
+            paid = [payment for payment in self.provider.sim.books.latest("", 100) if payment.state == "approved"]
+            if by_hand and paid and draw.random() < 0.2:
+                payment = draw.choice(paid)
+                amount = draw.choice((payment.remain, max(1, payment.remain // 3)))
+                done = self.provider.cancelled_by_hand(payment, amount)
+                self.tell("operator", f"cancels {amount} of {payment.moid} by hand: {done}")
+
+    # --- the run -----------------------------------------------------------------------------------------------------------------
+
+    async def play(self) -> None:
+        draw = self.random("course")
+        self.postgres.changed = self._changed
+        self._prepare()
+        for kind, number in (("server", self.plan.servers), ("worker", self.plan.workers)):
+            for _ in range(draw.randint(1, 2) if number is None else number):
+                self.start(kind)
+        self.spawn(self.provider.send_notices())
+        if self.plan.story is not None:
+            await self.plan.story(self)
+        else:
+            self.spawn(self._orders())
+            self.spawn(self._operator())
+            await self._watched(draw.choice((1200, 3600, 7200)) * draw.uniform(0.5, 1))
+        if self.plan.story is not None or draw.random() < 0.75:
+            await self._settle()
+        self.count("payments", self.postgres.fetch("SELECT count(*) FROM payment")[0][0])
+        self.count("refunds", self.postgres.fetch("SELECT count(*) FROM operation WHERE kind = 'refund'")[0][0])
+
+    async def _watched(self, seconds: float) -> None:
+        """Time passes, and the auditor looks in."""
+        end_s = self.loop.time() + seconds
+        while self.loop.time() < end_s and not self.auditor.violations:
+            await asyncio.sleep(min(seconds / 6, end_s - self.loop.time()))
+            books.check(self, at_the_end=False)
+
+    async def _settle(self) -> None:
+        """Liveness mode: the faults stop, and within bounded time all is well."""
+        self.swarm.stop()
+        self.tell("world", "the faults stop")
+        for process in self.processes:
+            process.skew_s = 0.0
+        end_s = self.loop.time() + SETTLING_S
+        while self.loop.time() < end_s and not self.auditor.violations:
+            await asyncio.sleep(300)
+            if not self._next_due(end_s) and not list(books.settled(self)):
+                break
+        if self.auditor.violations:
+            return
+        for rule, text in books.settled(self):
+            self.auditor.violated(rule, text)
+        books.check(self, at_the_end=True)
+
+    def _next_due(self, end_s: float) -> bool:
+        """Is anything to be done before the end of the run?"""
+        dues = [due for due in self.postgres.next_due().values() if due is not None]
+        return any((due - self.moment(0.0)).total_seconds() < end_s - self.loop.time() for due in dues)
+
+    def _prepare(self) -> None:
+        settings: dict[str, Any] = {"callback_url": CALLBACK_URL, **self.plan.settings}
+        if self.swarm.has("shop: two urls"):
+            settings["callback_rules"] = [{"url": CALLBACK_URL}, {"url": COPY_URL}]
+        if self.swarm.has("shop: short limit"):
+            settings["limit_time_s"] = 90
+        account = {**account_settings_for_simulator(HOST), "notice_ips": [NOTICE_IP]}
+        now = EPOCH
+
+        async def prepare() -> None:
+            raw = self.postgres.plain()
+            await projects.save_account(
+                raw,
+                account_id=1,
+                provider="nicepay",
+                merchant_id=MID,
+                sealed_key=VAULT.seal(KEY, place="account/1/key"),
+                settings=account,
+                now=now,
+            )
+            sealed = VAULT.seal(SECRET, place=f"project/{PROJECT_ID}/secret")
+            made = {"project_id": PROJECT_ID, "name": "Shop", "sealed_secret": sealed, "account_id": 1}
+            await projects.create(raw, **made, settings=settings, now=now)  # type: ignore[arg-type]
+            await projects.save_settings(raw, PROJECT_ID, settings, now)
+
+        self.postgres.wait(prepare())
+
+
+class _Listening(logging.Handler):
+    def __init__(self, auditor: Auditor) -> None:
+        super().__init__(logging.ERROR)
+        self._auditor = auditor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._auditor.logged(record)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """The modules of chance that code reaches for by itself: the simulator's tokens, the jitter of a repeated transaction."""
+    draw = Random(f"{seed}/global")
+    global_random.seed(seed)
+    with (
+        patch.object(secrets, "token_hex", lambda size=32: draw.randbytes(size).hex()),
+        patch.object(secrets, "randbelow", draw.randrange),
+    ):
+        yield
+
+
+def play(seed: int, postgres: Postgres, plan: Plan | None = None) -> Report:
+    """One world from its beginning to its end."""
+    plan = plan or Plan()
+    postgres.emptied()
+    log = logging.getLogger("wongate")
+    worlds: list[World] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        world = World(seed, postgres, plan, loop)
+        worlds.append(world)
+        listening = _Listening(world.auditor)
+        log.addHandler(listening)
+        try:
+            await world.play()
+        finally:
+            log.removeHandler(listening)
+
+    propagate, level = log.propagate, log.level
+    log.propagate = False
+    log.setLevel(logging.ERROR)
+    try:
+        with _seeded(seed):
+            virtual_time.run(main())
+    finally:
+        log.propagate = propagate
+        log.setLevel(level)
+        for session in list(postgres.open_transactions):
+            session.end("ROLLBACK")
+        for world in worlds:
+            world.provider.close()
+    world = worlds[0]
+    world.counted["steps"] = len(world.seams)
+    return Report(
+        seed=seed,
+        history=world._hash.hexdigest()[:16],
+        violations=world.auditor.violations,
+        counted=world.counted,
+        struck=world.swarm.struck,
+        seams=world.seams,
+        lines=list(world.lines),
+    )
