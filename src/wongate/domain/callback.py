@@ -7,7 +7,7 @@ from typing import Any
 
 from wongate.domain import codes
 from wongate.domain.lifecycle import Kind, Status
-from wongate.domain.members import Flaw
+from wongate.domain.members import Flaw, is_web_url
 from wongate.domain.outcome import Form
 from wongate.domain.payment import Operation, Payment, PaymentStatus, Project
 from wongate.domain.signature import sign
@@ -158,7 +158,8 @@ def _error(flaw: Flaw) -> dict[str, Any]:
 def urls(project: Project, payment: Payment, operation: Operation, request: Mapping[str, Any]) -> list[str]:
     """Every address that gets this callback, each once (section 4.5, E-18); none when the request switched them off.
 
-    `request` is what opened the operation: a refund's own URL governs that refund, otherwise the sale's applies.
+    `request` is what opened the operation: a refund's own URL governs that refund, otherwise the sale's applies. An URL that
+    made the payment an `error` cannot be told of it: then the project's addresses are.
     """
     sources = (request, payment.request)
     if any(_at(source, "callback", "force_disable") in (True, 1, "1") for source in sources):
@@ -167,7 +168,7 @@ def urls(project: Project, payment: Payment, operation: Operation, request: Mapp
     for source in sources:
         url = result and _at(source, "general", f"merchant_{result}_callback_url")
         url = url or _at(source, "general", "merchant_callback_url")
-        if url:
+        if is_web_url(url):
             return [str(url)]
     return _project_urls(project, payment, result)
 
