@@ -121,7 +121,6 @@ class Checkout:
 
     def _waiting(self, request: Request, standing: Standing, framed: bool) -> Response:
         operation = _sale_of(standing)
-        now, language = self._platform.clock.now(), self._language(request, standing)
         for_payer = operation.stage is Stage.WAITING
         version = f"{operation.operation_id}.{operation.seq}"
         return self._page(
@@ -133,7 +132,7 @@ class Checkout:
             framed=framed,
             in_frame=standing.project.settings.window_in_frame,
             events_url=f"/result/{sale.return_token(operation)}/events?seen={version}",
-            deadline=deadline(operation.limit_at, now, language) if for_payer else None,
+            deadline=deadline(operation.limit_at, self._platform.clock.now()) if for_payer else None,
             exit=way_back(standing.project, page_parameters(standing.payment), framed=framed),
         )
 
@@ -153,7 +152,7 @@ class Checkout:
             exit=result_button(project, payment, framed=framed),
             may_retry=may_retry,
             new_window=_in_new_window(payment),
-            deadline=deadline(until, self._platform.clock.now(), language),
+            deadline=deadline(until, self._platform.clock.now()),
             date=moment(operation.changed_at, language),
             terminal=terminal(project, payment, operation, standing.operations) if framed else None,
             **result_words(words("checkout", language), payment, operation, project.settings.limit_code),
@@ -282,7 +281,7 @@ class Checkout:
             request,
             "notice.html",
             language=language,
-            status=404,
+            http_status=404,
             heading=say("There is no payment here"),
             text=say("Please go back to the shop and start again."),
             again_after_s=0,
@@ -302,7 +301,7 @@ class Checkout:
             request,
             "notice.html",
             language=language,
-            status=http_status,
+            http_status=http_status,
             heading=say("Something went wrong on our side"),
             text=say("Your payment is safe. Please try once more in a moment."),
             again_after_s=again_after_s if request.method == "GET" else 0,

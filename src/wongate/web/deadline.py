@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_time
-
 ZONE = ZoneInfo("Asia/Seoul")
 """Of the time that the server writes; a page with JavaScript shows it in the payer's own zone."""
 
@@ -19,8 +17,8 @@ class Deadline:
     text: str
 
 
-def deadline(at: datetime | None, now: datetime, language: str) -> Deadline | None:
+def deadline(at: datetime | None, now: datetime) -> Deadline | None:
     if at is None:
         return None
-    text = format_time(at, "short", tzinfo=ZONE, locale=language)
-    return Deadline(max(0, int((at - now).total_seconds())), at.isoformat(), f"{text} ({ZONE.key})")
+    seconds = max(0, int((at - now).total_seconds()))
+    return Deadline(seconds, at.isoformat(), f"{at.astimezone(ZONE):%H:%M} ({ZONE.key})")

@@ -41,7 +41,7 @@ class Pages:
         *,
         language: str,
         project: Project | None = None,
-        status: int = 200,
+        http_status: int = 200,
         forms_to: Sequence[str] = (),
         scripts_from: Sequence[str] = (),
         frames_from: Sequence[str] = (),
@@ -77,7 +77,7 @@ class Pages:
             "object-src": ["'none'"],
             "frame-ancestors": list(origins) or ["'none'"],
         }
-        return HTMLResponse(html, status_code=status, headers=self._headers(policy, language))
+        return HTMLResponse(html, status_code=http_status, headers=self._headers(policy, language))
 
     def _headers(self, policy: Mapping[str, Sequence[str]], language: str) -> Mapping[str, str]:
         headers = {

@@ -81,7 +81,7 @@ class PaymentPage:
         values: dict[str, Any] = {
             "page": page,
             "framed": framed,
-            "deadline": deadline(page.best_before, self._platform.clock.now(), language),
+            "deadline": deadline(page.best_before, self._platform.clock.now()),
             "exit": way_back(project, page.asked, framed=framed),
         }
         if self._is_over(page):
@@ -161,7 +161,7 @@ class PaymentPage:
             "refused.html",
             language=language_of(request, parameters.get("language_code", "")),
             framed_by=frame_origins(await self._project_named(parameters)),
-            status=400,
+            http_status=400,
             code=refused.code,
             message=codes.message(refused.code),
             field=refused.field or "",

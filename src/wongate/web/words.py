@@ -54,8 +54,8 @@ def _first(text: str | Sequence[str]) -> str:
     return text if isinstance(text, str) else text[0]
 
 
-def _all(text: str | Sequence[str]) -> Sequence[str]:
-    return [text] if isinstance(text, str) else text
+def _all(text: str | Sequence[str] | None) -> Sequence[str]:
+    return [text] if isinstance(text, str) else text or []
 
 
 @cache
@@ -80,4 +80,5 @@ def won(amount: int, language: str) -> str:
 
 def moment(at: datetime, language: str, zone: str = "Asia/Seoul") -> str:
     """Date and time to the second with the zone's name written out."""
-    return f"{format_datetime(at, 'medium', tzinfo=ZoneInfo(zone), locale=language)} {zone}"
+    pattern = {"ko": "y. M. d. HH:mm:ss"}.get(language, "medium")  # CLDR's Korean writes PM in Latin letters
+    return f"{format_datetime(at, pattern, tzinfo=ZoneInfo(zone), locale=language)} {zone}"

@@ -207,7 +207,7 @@
   if (clock) {
     const end = performance.now() + Number(clock.dataset.seconds) * 1000;
     const time = clock.querySelector("time");
-    time.textContent = new Date(time.dateTime).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+    time.textContent = new Date(time.dateTime).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
     const face = clock.querySelector("[data-face]");
     const voice = clock.querySelector("[data-say]");
     let announced = Infinity;
