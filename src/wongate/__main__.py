@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 
@@ -142,10 +143,20 @@ def _add_keeping(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _command(
         commands,
         "audit",
-        _later("audit_verify", "user_commands"),
-        "Verifies the audit log's chain of hashes and prints its head. Exit code 1 names the first bad row.",
+        _later("check", "book_commands"),
+        "Checks the invariants of the books and the audit log's chain, and lists what is unresolved. Exit code 1: broken.",
         "wongate audit",
     )
+    reconcile = _command(
+        commands,
+        "reconcile",
+        _later("reconcile", "book_commands"),
+        "Compares our books with the provider's, by inquiry or with a list of its own. Exit code 1: they differ.",
+        "wongate reconcile --since 2026-11-01 --file settlement.csv",
+    )
+    reconcile.add_argument("--since", type=_moment, help="only sales from this date on")
+    reconcile.add_argument("--file", type=Path, help="settlement CSV: tid, moid, amount, cancelled")
+    reconcile.add_argument("--simulator", metavar="URL", help="the simulator's books")
 
 
 def _add_project(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -282,6 +293,11 @@ def _later(name: str, module: str = "commands") -> Command:
             raise CommandError(str(error)) from None
 
     return run
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.astimezone()
 
 
 def _sandbox(options: argparse.Namespace) -> int:

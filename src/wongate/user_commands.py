@@ -9,7 +9,7 @@ from wongate.commands import Mistake, table
 from wongate.domain.person import Person
 from wongate.domain.refusal import Unfit
 from wongate.domain.rights import Right, Role
-from wongate.flows import audit, people
+from wongate.flows import people
 from wongate.flows.audit import OPERATOR
 from wongate.flows.people import OPERATOR_MAY, Access
 from wongate.flows.platform import Platform
@@ -68,22 +68,6 @@ def user_deactivate(options: argparse.Namespace) -> int:
         return f"{person.login} is {'active again' if options.activate else 'deactivated, sessions ended'}"
 
     return _with_platform(story)
-
-
-def audit_verify(options: argparse.Namespace) -> int:
-    """Exit code 1 for a broken chain."""
-    broken = False
-
-    async def story(platform: Platform) -> str:
-        nonlocal broken
-        verdict = await audit.verify(platform.database)
-        broken = verdict.bad_seq is not None
-        if broken:
-            return f"the chain breaks at row {verdict.bad_seq}: {verdict.reason}"
-        return f"{verdict.entries} rows, unbroken\nhead  {verdict.head}"
-
-    _with_platform(story)
-    return 1 if broken else 0
 
 
 def _described(person: Person) -> tuple[str, ...]:

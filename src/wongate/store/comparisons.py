@@ -1,0 +1,48 @@
+"""Sales as a comparison with the provider sees them, and what it found."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from wongate.connections.database import Tx
+from wongate.domain.comparison import Difference, Ours
+from wongate.domain.lifecycle import UNRESOLVED, Stage
+from wongate.store.rows import as_json, insert
+
+_DIFFERENCE = (
+    "project_id bigint, run_no bigint, reference text, bucket text, order_number text, ours bigint, theirs bigint, "
+    "text text, at timestamptz"
+)
+
+
+async def ours(tx: Tx, since: datetime | None) -> list[Ours]:
+    """Sales that an approval was intended for. A declined sale should have left nothing, a paid one what was not refunded."""
+    rows = await tx.fetch(
+        "SELECT s.project_id, s.reference, s.order_number, "
+        "CASE WHEN s.status = 'success' THEN p.captured - p.refunded ELSE 0 END AS amount, "
+        "EXISTS (SELECT 1 FROM operation o WHERE o.project_id = s.project_id AND o.payment_no = s.payment_no "
+        "AND o.stage = ANY($2)) AS open "
+        "FROM operation s JOIN payment p ON p.project_id = s.project_id AND p.payment_no = s.payment_no "
+        "WHERE s.kind = 'sale' AND s.reference <> '' AND ($1::timestamptz IS NULL OR s.created_at >= $1) "
+        "ORDER BY s.project_id, s.operation_id",
+        since,
+        [*UNRESOLVED, Stage.APPROVING, Stage.RESERVED, Stage.CANCELLING],
+    )
+    return [Ours(**row) for row in rows]
+
+
+async def keep(tx: Tx, run_no: int, found: Sequence[Difference], now: datetime) -> None:
+    rows = [
+        {
+            "project_id": difference.project_id,
+            "run_no": run_no,
+            "reference": difference.reference,
+            "bucket": difference.bucket,
+            "order_number": difference.order_number,
+            "ours": difference.ours,
+            "theirs": difference.theirs,
+            "text": difference.text,
+            "at": now,
+        }
+        for difference in found
+    ]
+    await tx.execute(insert("difference", _DIFFERENCE), as_json(rows))
