@@ -41,19 +41,19 @@ def migrated_template(database_server: embedded.Server) -> str:
 @pytest.fixture
 def database(database_server: embedded.Server, migrated_template: str) -> Iterator[str]:
     """The URL of a fresh database with every migration applied."""
-    with _fresh_copy(database_server, migrated_template) as url:
+    with fresh_copy(database_server, migrated_template) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database(database_server: embedded.Server) -> Iterator[str]:
     """The URL of a fresh database without any table."""
-    with _fresh_copy(database_server, "template1") as url:
+    with fresh_copy(database_server, "template1") as url:
         yield url
 
 
 @contextmanager
-def _fresh_copy(server: embedded.Server, template: str) -> Iterator[str]:
+def fresh_copy(server: embedded.Server, template: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     try:

@@ -207,6 +207,14 @@ async def test_an_address_in_the_request_replaces_the_projects(open_world: OpenW
         assert ["/own"] == [item.path for item in world.merchant.received]
 
 
+async def test_an_address_that_is_none_is_told_to_the_projects_own(open_world: OpenWorld):
+    """The payment is an `error` because of it; the error must reach somebody."""
+    async with open_world() as world:
+        await world.sale(general__merchant_callback_url="ftp://shop.example/")
+        await world.work()
+        assert ["error"] == [item.body["payment"]["status"] for item in world.merchant.at("/callbacks")]
+
+
 async def test_success_and_decline_addresses_beat_the_one_address(open_world: OpenWorld):
     async with open_world() as world:
         at = world.merchant.url

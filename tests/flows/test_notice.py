@@ -15,7 +15,7 @@ QUICK = {**LISTED, "connect_s": 0.5, "read_s": 0.2}
 
 
 async def send(world: World, raw: bytes, sender: str = SENDER) -> tuple[int, bytes]:
-    answer = await ask(world.pages, "POST", "/notice/nicepay", raw, client=(sender, 1))
+    answer = await ask(world.app, "POST", "/notice/nicepay", raw, client=(sender, 1))
     return answer.status, answer.raw
 
 

@@ -308,8 +308,8 @@ async def test_the_same_request_with_other_bytes_is_another_refund(open_world: O
         raw = signed_bytes(PATH, body)
         from tests.world import ask
 
-        await ask(world.gate, "POST", PATH, raw)
-        await ask(world.gate, "POST", PATH, raw + b"\n")
+        await ask(world.app, "POST", PATH, raw)
+        await ask(world.app, "POST", PATH, raw + b"\n")
         assert 2 == len(await refunds(sale))
 
 

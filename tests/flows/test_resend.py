@@ -10,7 +10,7 @@ PATH = "/v2/payment/wallet/payco/sale"
 
 
 async def post_raw(world: World, raw: bytes, path: str = PATH) -> Answer:
-    return await ask(world.gate, "POST", path, raw)
+    return await ask(world.app, "POST", path, raw)
 
 
 async def test_an_identical_resend_is_answered_as_the_first_and_starts_nothing(open_world: OpenWorld):

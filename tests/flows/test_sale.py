@@ -319,6 +319,6 @@ async def test_junk_on_the_return_address_leaves_the_sale_as_it_was(open_world: 
     async with open_world() as world:
         sale = await world.sale()
         path = (await sale.return_url()).removeprefix(PAGE_URL)
-        assert (await ask(world.pages, "POST", path, raw)).status in (303, 413)
+        assert (await ask(world.app, "POST", path, raw)).status in (303, 413)
         await sale.pay()
         assert ("success", "0") == (await told(sale))[-1]
