@@ -158,7 +158,7 @@ def _error(flaw: Flaw) -> dict[str, Any]:
 def urls(project: Project, payment: Payment, operation: Operation, request: Mapping[str, Any]) -> list[str]:
     """Every address that gets this callback, each once (section 4.5, E-18); none when the request switched them off.
 
-    `request` is what opened the operation: a refund's own URL governs that refund, otherwise the sale's applies. An URL that
+    `request` is what opened the operation: a refund's own URL governs that refund, otherwise the sale's applies. A URL that
     made the payment an `error` cannot be told of it: then the project's addresses are.
     """
     sources = (request, payment.request)
