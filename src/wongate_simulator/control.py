@@ -47,10 +47,14 @@ def in_json(handler: Handler) -> Handler:
 
 
 async def _object(request: Request) -> dict[str, Any]:
+    body = await read_body(request) or b"{}"
     try:
-        wanted = json.loads(await read_body(request) or b"{}")
-    except ValueError as mistake:
-        raise Mistake(f"the body must be JSON: {mistake}") from mistake
+        wanted = json.loads(body)
+        if b"\\u" in body:
+            # Half of a surrogate pair is valid JSON, but no text: neither books nor answers could hold it.
+            json.dumps(wanted, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as mistake:
+        raise Mistake(f"the body must be JSON in UTF-8: {mistake}") from mistake
     if not isinstance(wanted, dict):
         raise Mistake("the body must be a JSON object")
     return wanted

@@ -131,7 +131,8 @@ async def test_bad_control_calls_are_400_and_change_nothing(path: str, wanted: A
 
 async def test_a_body_that_is_not_json_is_refused(tmp_path: Path) -> None:
     async with simulator(tmp_path) as keeper:
-        assert 400 == (await keeper.post("/control/faults", b"on=approve")).status
+        for body in (b"on=approve", b"\xff", b"[" * 100_000, b'{"moid": "\\ud83d", "outcome": "card"}'):
+            assert 400 == (await keeper.post("/control/outcomes", body)).status
         assert 400 == (await keeper.get("/control/exchanges?limit=many")).status
         assert 400 == (await keeper.get("/control/notices?limit=many")).status
 
@@ -169,6 +170,7 @@ async def test_the_log_shows_fields_hash_input_without_the_key_and_hints(tmp_pat
         date = keeper.edi_date()
         padded = sha(result["AuthToken"], MID, "000000001000", date, KEY)
         await keeper.approve(result, EdiDate=date, SignData=padded)
+        await keeper.paid(Moid="another")
         raw = await keeper.control("GET", "exchanges?moid=m1")
         exchanges = raw.json()["exchanges"]
 

@@ -239,3 +239,36 @@ async def test_unknown_places_answer_404(tmp_path: Path) -> None:
             assert 404 == (await keeper.get(path)).status
         assert 404 == (await keeper.post("/window/none", {"outcome": "card"})).status
         assert 405 == (await keeper.get("/webapi/pay_process.jsp")).status
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    "front, back, least",
+    [
+        *((ink, ground, 4.5) for ink in ("ink", "quiet", "pine", "bad") for ground in ("paper", "sheet")),
+        ("ink", "pine-soft", 4.5),
+        ("quiet", "pine-soft", 4.5),
+        ("pine", "pine-soft", 4.5),
+        ("pine-ink", "pine", 4.5),
+        ("bad", "bad-soft", 4.5),
+        ("ribbon-ink", "ribbon", 4.5),
+        ("edge", "sheet", 3.0),
+        ("edge", "paper", 3.0),
+        ("pine", "paper", 3.0),
+    ],
+)
+def test_colours_differ_enough_to_be_read(scheme: int, front: str, back: str, least: float) -> None:
+    """WCAG 2.2: 1.4.3 for text, 1.4.11 for the edges of controls and the focus ring."""
+    css = (HERE / "static" / "simulator.css").read_text("utf-8")
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", css.split(":root {")[1 + scheme]))
+    lighter, darker = sorted((_luminance(colours[front]), _luminance(colours[back])), reverse=True)
+
+    assert least <= (lighter + 0.05) / (darker + 0.05)

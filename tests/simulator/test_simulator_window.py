@@ -192,6 +192,14 @@ async def test_the_result_is_euc_kr_unless_utf_8_was_asked_for(tmp_path: Path) -
         assert quote("사용자", encoding="cp949").encode() in euc_kr
 
 
+async def test_what_euc_kr_cannot_write_is_sent_as_browsers_do(tmp_path: Path) -> None:
+    async with simulator(tmp_path) as keeper:
+        await keeper.pay("cancel", deliver=True, CharSet="", ReqReserved="한😀")
+
+        [(_, body)] = keeper.received
+        assert quote("한&#128512;", encoding="cp949").encode() in body
+
+
 async def test_the_window_says_so_when_the_payer_comes_too_late(tmp_path: Path) -> None:
     async with simulator(tmp_path) as keeper:
         opened = await keeper.post(WINDOW, keeper.window_body(Moid="late"))
