@@ -1,5 +1,6 @@
 """Numbered, forward-only SQL files, each in one transaction; old code runs on the new schema."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -11,9 +12,12 @@ async def migrate(url: str) -> list[str]:
     """Brings the database up to date and returns the names of the files that were applied now. Safe to start twice at once."""
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
-        )
+        # IF NOT EXISTS does not help two starters at the same moment: the second gets this error, and the table.
+        with suppress(asyncpg.UniqueViolationError):
+            await connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_migration "
+                "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+            )
         return [path.stem for path in sorted(FILES.glob("*.sql")) if await _apply(connection, path)]
     finally:
         await connection.close()
