@@ -20,10 +20,19 @@ LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InterfaceError,
     ConnectionError,
     TimeoutError,
 )
+_SERVER_SETTINGS = {
+    "application_name": "wongate",
+    "timezone": "UTC",
+    # Never an unbounded wait: a process that is frozen or cut off in the middle of a transaction keeps its row locks, and
+    # with them a payment, for half a minute at most; who waits for them starts again after ten seconds (55P03).
+    "idle_in_transaction_session_timeout": "30s",
+    "lock_timeout": "10s",
+}
 TRIES = 5
 ACQUIRE_S = 5.0
 """Seconds to wait for a free connection before the caller is told to come back (503), never longer."""
@@ -58,7 +67,7 @@ class Database:
                 init=_speak_json,
                 connection_class=_Connection,
                 command_timeout=60,
-                server_settings={"application_name": "wongate", "timezone": "UTC"},
+                server_settings=_SERVER_SETTINGS,
             )
         except (OSError, asyncpg.PostgresError, *LOST) as error:
             raise Unavailable(f"cannot connect to the database: {error}") from error

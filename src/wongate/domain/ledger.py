@@ -32,6 +32,7 @@ _MOVES: dict[tuple[Kind, Stage, Event], tuple[Book, Book]] = {
     (Kind.SALE, Stage.RETURNING, Event.UNDONE): (Book.PROVIDER, Book.PAYER),
     (Kind.SALE, Stage.CHECKING, Event.NOTHING_TO_UNDO): (Book.PROVIDER, Book.PAYER),
     (Kind.SALE, Stage.DONE, Event.FOUND_APPROVED): (Book.PAYER, Book.PROVIDER),
+    (Kind.SALE, Stage.DONE, Event.UNANSWERED): (Book.PAYER, Book.PROVIDER),
     (Kind.REFUND, Stage.NEW, Event.OPENED): (Book.MERCHANT, Book.RESERVE),
     **{(Kind.REFUND, stage, Event.APPROVED): (Book.RESERVE, Book.PAYER) for stage in Stage},
     **{(Kind.REFUND, stage, Event.DECLINED): (Book.RESERVE, Book.MERCHANT) for stage in Stage},

@@ -29,6 +29,10 @@ from wongate.store import payments
 LEASE = timedelta(seconds=120)
 """Longer than one rung at its worst: net cancel, inquiry and ordinary cancel at 35 s each."""
 
+SEND_WITHIN_S = 20.0
+"""Seconds after an intent in which its call must leave. With the call itself (35 s) that is within the intent's lease: a process
+that slept in between sends nothing behind the back of whoever took over (F19)."""
+
 RUNGS_S = (5, 15, 60)
 RUNG_S = 300
 UNCLEAR_FOR = timedelta(hours=24)
@@ -246,10 +250,10 @@ async def _send_refund(platform: Platform, door: Door, project: Project, operati
         whole = refund.amount == case.payment.captured and case.payment.refunded == 0
         return case.move(refund, Event.SENT, wake_at=case.now + LEASE), whole
 
+    began_s = platform.monotonic()
     intended = await door.settle(project, operation.payment_no, intend)
     if intended is not None:
-        refund, whole = intended
-        await _cancel(platform, door, project, refund, whole)
+        await _cancel(platform, door, project, *intended, began_s)
 
 
 def _goes_first(other: Operation, refund: Operation) -> bool:
@@ -258,38 +262,56 @@ def _goes_first(other: Operation, refund: Operation) -> bool:
     return older or other.stage in (Stage.CANCELLING, Stage.ASKING, Stage.REPEATING)
 
 
-async def _cancel(platform: Platform, door: Door, project: Project, refund: Operation, whole: bool) -> None:
-    async with platform.database.read() as tx:
-        sale = next(
-            found
-            for found in await payments.operations(tx, project.project_id, refund.payment_no)
-            if found.order_number == refund.order_number and found.kind is Kind.SALE
+async def _cancel(
+    platform: Platform, door: Door, project: Project, refund: Operation, whole: bool, began_s: float
+) -> None:
+    """The call that gives money back; `began_s` is the monotonic time at which its intent was begun."""
+    sale = await _sale_of(platform, project, refund)
+    outcome: Outcome = NotSent("this process slept between intent and call")
+    exchange = None
+    if platform.monotonic() - began_s < SEND_WITHIN_S:
+        outcome, exchange = await platform.provider(project).cancel(
+            project.account,
+            sale.reference,
+            order_number=refund.order_number,
+            cancel_number=refund.operation_id,
+            amount=refund.amount,
+            whole=whole,
+            reason=refund.description,
         )
-    outcome, exchange = await platform.provider(project).cancel(
-        project.account,
-        sale.reference,
-        order_number=refund.order_number,
-        cancel_number=refund.operation_id,
-        amount=refund.amount,
-        whole=whole,
-        reason=refund.description,
-    )
 
     def decide(case: Case) -> bool:
         """True when the provider should be asked at once."""
-        current = _still_ours(case, refund)
-        if current is None:
-            return False
-        case.note(current, exchange)
-        return book_refund(case, current, outcome)
+        current = case.operations[refund.operation_id]
+        if exchange is not None:
+            case.note(current, exchange)
+        if current.stage in (Stage.CANCELLING, Stage.REPEATING) and _repeats(current) == _repeats(refund):
+            return book_refund(case, current, outcome)
+        if current.stage in (Stage.CANCELLING, Stage.REPEATING, Stage.ASKING):
+            _book_late_answer(case, current, outcome, latest=_repeats(current) == _repeats(refund))
+        return False
 
     if await door.settle(project, refund.payment_no, decide):
         await _ask(platform, door, project, replace(refund, stage=Stage.ASKING))
 
 
+async def _sale_of(platform: Platform, project: Project, refund: Operation) -> Operation:
+    async with platform.database.read() as tx:
+        return next(
+            found
+            for found in await payments.operations(tx, project.project_id, refund.payment_no)
+            if found.order_number == refund.order_number and found.kind is Kind.SALE
+        )
+
+
+def _repeats(refund: Operation) -> int:
+    """How many cancels have been intended beyond the first: it tells the answer of one from that of another."""
+    return int(refund.details.get("repeats", 0))
+
+
 def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
     """One cancel, one answer; an unclear one keeps the reservation (F12). True when only asking can help."""
-    repeated = refund.stage is Stage.REPEATING
+    repeated = _repeats(refund) > 0
     if isinstance(outcome, Approved) and outcome.amount == refund.amount:
         details = {**refund.details, **outcome.details}
         case.move(refund, Event.APPROVED, code=codes.SUCCESS, reference=outcome.reference, details=details)
@@ -304,21 +326,44 @@ def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
         wake_next(case)
         return False
     if isinstance(outcome, NotSent):
-        case.move(refund, Event.NOT_SENT, wake_at=case.now + timedelta(seconds=5), note=outcome.reason[:200])
+        case.move(
+            refund,
+            Event.NOT_SENT,
+            details={**refund.details, "may_repeat": refund.stage is Stage.REPEATING},
+            wake_at=case.now + timedelta(seconds=5),
+            note=outcome.reason[:200],
+        )
         return False
-    details = dict(refund.details)
-    if isinstance(outcome, Unanswered) and outcome.may_repeat and not details.get("repeated_partial"):
-        details["may_repeat"] = True
-    note = getattr(outcome, "reason", "answer does not fit")[:200]
     case.move(
         refund,
         Event.UNANSWERED,
         code=codes.AWAITING_PROVIDER,
-        details=details,
+        details={**refund.details, "may_repeat": _may_repeat(refund, outcome)},
         wake_at=case.now + LEASE,
-        note=note,
+        note=getattr(outcome, "reason", "answer does not fit")[:200],
     )
     return True
+
+
+def _may_repeat(refund: Operation, outcome: Outcome) -> bool:
+    """Whether a partial cancel may be sent once more: the provider asks for it (2056), or it never left."""
+    if isinstance(outcome, NotSent):
+        return True
+    return isinstance(outcome, Unanswered) and outcome.may_repeat and _repeats(refund) == 0
+
+
+def _book_late_answer(case: Case, refund: Operation, outcome: Outcome, *, latest: bool) -> None:
+    """Its process slept past its lease and others have gone on; still it is the provider's word on this very refund.
+
+    A yes is true whatever was sent since. A no, or a call that never left, counts while no further cancel was sent.
+    """
+    if isinstance(outcome, Approved):
+        if outcome.amount == refund.amount:
+            book_refund(case, refund, outcome)
+    elif latest and isinstance(outcome, Declined) and not outcome.already_done:
+        book_refund(case, refund, outcome)
+    elif latest and _may_repeat(refund, outcome):
+        case.change(refund, details={**refund.details, "may_repeat": True}, wake_at=case.now)
 
 
 def wake_next(case: Case) -> None:
@@ -350,13 +395,9 @@ async def _refund_abandoned(platform: Platform, door: Door, project: Project, op
 
 async def _ask(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
     """N-12: what an inquiry can tell about a refund of unknown outcome, and whether the cancel may be sent again."""
-    async with platform.database.read() as tx:
-        sale = next(
-            found
-            for found in await payments.operations(tx, project.project_id, operation.payment_no)
-            if found.order_number == operation.order_number and found.kind is Kind.SALE
-        )
+    sale = await _sale_of(platform, project, operation)
     standing, exchange = await platform.provider(project).inquire(project.account, sale.reference)
+    began_s = platform.monotonic()
 
     def decide(case: Case) -> tuple[Operation, bool] | None:
         refund = _still_ours(case, operation)
@@ -372,15 +413,18 @@ async def _ask(platform: Platform, door: Door, project: Project, operation: Oper
 
     repeated = await door.settle(project, operation.payment_no, decide)
     if repeated is not None:
-        await _cancel(platform, door, project, *repeated)
+        await _cancel(platform, door, project, *repeated, began_s)
 
 
 def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[Operation, bool] | None:
-    """A full cancel that did not happen is sent again a minute later; a partial one only when the provider asked for it, once."""
+    """A cancel of all that is left and did not happen is sent again a minute later: done twice it takes nothing more.
+
+    Any other only when the provider asked for it, once, or when it never left.
+    """
     whole = refund.amount == case.payment.captured and case.payment.refunded == 0
-    repeats = int(refund.details.get("repeats", 0))
+    empties = refund.amount == case.payment.captured - case.payment.refunded
     may = standing is Standing.APPROVED and (
-        (whole and repeats < REPEATS_MAX) or (refund.details.get("may_repeat") and repeats == 0)
+        (empties and _repeats(refund) < REPEATS_MAX) or refund.details.get("may_repeat")
     )
     if not may:
         _next_rung(case, refund)
@@ -392,8 +436,7 @@ def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[
         return None
     details = {
         **refund.details,
-        "repeats": repeats + 1,
-        "repeated_partial": True,
+        "repeats": _repeats(refund) + 1,
         "may_repeat": False,
         "repeat_at": a_minute_on.isoformat(),
     }

@@ -58,13 +58,16 @@ class _Opening:
     request_hash: str
 
     def decide_repeated_id(self, case: Case) -> RefundAccepted:
-        return self._open(case, codes.REFUND_ID_EXISTS)
+        done = self._done_before(case)
+        return _accepted(done) if done else self._open(case, codes.REFUND_ID_EXISTS)
 
     def decide(self, case: Case) -> RefundAccepted:
-        if self.operation_id in case.operations:
-            return _accepted(case.operations[self.operation_id])  # this very change, after a lost connection
-        resent = self._first_of_resends(case)
-        return _accepted(resent) if resent else self._open(case, self._refusal(case))
+        done = self._done_before(case) or self._first_of_resends(case)
+        return _accepted(done) if done else self._open(case, self._refusal(case))
+
+    def _done_before(self, case: Case) -> Operation | None:
+        """What this very change opened, when it runs again after a connection lost during COMMIT."""
+        return case.operations.get(self.operation_id)
 
     def _first_of_resends(self, case: Case) -> Operation | None:
         """What a byte-identical request opened: unfinished, younger than the window, or named by the merchant (E-6)."""

@@ -396,6 +396,7 @@ async def _confirm_and_approve(
     received: Exchange,
 ) -> None:
     intent = platform.chance(16).hex()
+    began_s = platform.monotonic()
 
     def confirm(case: Case) -> bool:
         """The intent, committed before the call: only one return ever gets True, also when this runs again."""
@@ -427,7 +428,7 @@ async def _confirm_and_approve(
         confirmed = await door.settle(project, operation.payment_no, confirm)
     except asyncpg.UniqueViolationError:
         return  # this authentication has paid for another sale (N-6): a swapped return is a tampered one
-    if confirmed:
+    if confirmed and platform.monotonic() - began_s < reconcile.SEND_WITHIN_S:
         # The payer may close the tab now; the approval is carried to its end all the same.
         await asyncio.shield(asyncio.create_task(_approve(platform, door, project, operation, authenticated)))
 
@@ -443,12 +444,20 @@ async def _approve(
         """True when the money has to be brought back at once."""
         sale = case.operations[operation.operation_id]
         case.note(sale, exchange)
-        if sale.stage is not Stage.APPROVING:
-            return False  # the worker has taken over: what we know now, it finds out by asking
-        return book_approval(case, sale, outcome)
+        if sale.stage is Stage.APPROVING:
+            return book_approval(case, sale, outcome)
+        if _came_too_late(sale, outcome):
+            case.move(sale, Event.UNANSWERED, wake_at=case.now, note="approved after it was given up")
+        return False  # the worker has taken over: what we know now, it finds out by asking
 
     if await door.settle(project, operation.payment_no, decide):
         await reconcile.undo(platform, door, project, operation.payment_no, operation.operation_id)
+
+
+def _came_too_late(sale: Operation, outcome: Outcome) -> bool:
+    """The worker has finished with the sale, but this process, which slept past its lease, may have paid for it since."""
+    given_up = sale.stage is Stage.DONE and sale.status is Status.DECLINE
+    return given_up and not isinstance(outcome, Declined | NotSent)
 
 
 def book_approval(case: Case, sale: Operation, outcome: Outcome) -> bool:
