@@ -15,7 +15,8 @@ from wongate_simulator.app import create_app
 from wongate_simulator.logs import log_to_stderr
 from wongate_simulator.mistakes import Mistake
 from wongate_simulator.parent import die_with_parent
-from wongate_simulator.serving import address, is_loopback, listen, serve
+from wongate_simulator.security import is_loopback
+from wongate_simulator.serving import address, listen, serve
 
 EXAMPLES = """examples:
   wongate-simulator --port 8081 --data ./simulator

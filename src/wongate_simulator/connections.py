@@ -3,6 +3,7 @@
 import socket
 import struct
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -37,6 +38,15 @@ class Dropped(Response):
         transport.abort()
         while (await receive())["type"] != "http.disconnect":
             pass
+
+
+def origin_of(url: str) -> str:
+    """Scheme and host of a web address, or "" when it is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") and parts.netloc else ""
 
 
 def own_url(request: Request) -> str:

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from datetime import datetime
 from itertools import zip_longest
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
@@ -15,7 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from wongate_simulator import cancellation
 from wongate_simulator.clock import KST, iso
 from wongate_simulator.codes import Refused
-from wongate_simulator.connections import own_url, read_body
+from wongate_simulator.connections import origin_of, own_url, read_body
 from wongate_simulator.delivery import Returned, deliver
 from wongate_simulator.faults import OPENING, WINDOW
 from wongate_simulator.mistakes import Mistake
@@ -237,7 +236,7 @@ async def _play(
     return JSONResponse(_played(sim, payment, deliveries, returned), 502 if unreached else 200)
 
 
-def _redirect_data(wanted: dict[str, Any], own_url: str) -> tuple[dict[str, str], str]:
+def _redirect_data(wanted: dict[str, Any], own: str) -> tuple[dict[str, str], str]:
     data = wanted.get("redirect_data")
     body = data.get("body") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(body, dict):
@@ -251,14 +250,15 @@ def _redirect_data(wanted: dict[str, Any], own_url: str) -> tuple[dict[str, str]
     if not isinstance(wanted.get("deliver", True), bool):
         raise Mistake("deliver must be true or false")
     # The window lives where the merchant sends the payer, which may be another name of this machine.
-    address = urlsplit(str(data.get("url", "")))
-    return body, f"{address.scheme}://{address.netloc}" if address.path == WINDOW_PATH else own_url
+    origin = origin_of(str(data.get("url", "")))
+    return body, origin if origin and data["url"] == origin + WINDOW_PATH else own
 
 
 def _played(
     sim: Simulator, payment: Payment, deliveries: list[Delivery], returned: list[Returned]
 ) -> dict[str, Any]:
-    now = sim.books.by_id(payment.id)
+    # Delivering takes time, in which a reset may have emptied the books.
+    now = sim.books.by_token(payment.auth_token) or payment
     steps = [
         {"result": delivery.public(), "return": answer.public() if answer else None}
         for delivery, answer in zip_longest(deliveries, returned)

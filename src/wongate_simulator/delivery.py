@@ -42,7 +42,7 @@ async def deliver(sim: Simulator, delivery: Delivery, origin: str) -> Returned:
             timeout=aiohttp.ClientTimeout(total=RETURN_LIMIT_S),
         ) as answer:
             return Returned(answer.status, answer.headers.get("Location"), await _start(answer.content))
-    except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
+    except (aiohttp.ClientError, OSError, ValueError) as trouble:
         return Returned(None, None, "", f"{type(trouble).__name__}: {trouble}")
 
 

@@ -90,7 +90,7 @@ async def _post(http: aiohttp.ClientSession, notice: Notice) -> str:
         ) as answer:
             text = (await answer.content.read(200)).decode("utf-8", "replace").strip()
             return text if answer.status == 200 else f"HTTP {answer.status} {text}"
-    except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
+    except (aiohttp.ClientError, OSError, ValueError) as trouble:
         return f"not delivered: {type(trouble).__name__}"
 
 

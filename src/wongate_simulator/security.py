@@ -1,14 +1,24 @@
 """Guards around the whole application: host names, foreign origins, and headers that every answer carries."""
 
+import ipaddress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 # A page on the internet must not steer a simulator on the developer's machine.
 STEERING = ("/control", "/admin")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the name or address, as in a URL or on a command line, is this machine's own."""
+    if host.lower() in ("localhost", "127.0.0.1"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 class Guard:
@@ -39,7 +49,7 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-        if not self.exposed and name not in LOCAL_NAMES:
+        if not (self.exposed or is_loopback(name)):
             return "this simulator answers to 127.0.0.1 and localhost only; start it with --unsafe-expose for other names"
         origin = headers.get("origin", "")
         steers = scope["method"] != "GET" and scope["path"].startswith(STEERING)

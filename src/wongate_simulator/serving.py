@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import os
 import signal
@@ -17,15 +16,6 @@ from wongate_simulator.connections import CuttableProtocol
 BACKLOG = 2048
 GRACE_S = 2  # hanging faults must not hold up the end
 log = logging.getLogger("wongate_simulator")
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def address(host: str, port: int) -> str:

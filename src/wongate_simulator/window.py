@@ -7,12 +7,12 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from wongate_simulator import hashing
 from wongate_simulator.books import DuplicateMoid
 from wongate_simulator.clock import read_edi_date
 from wongate_simulator.codes import Refused
+from wongate_simulator.connections import origin_of
 from wongate_simulator.exchanges import Exchange
 from wongate_simulator.faults import Fault
 from wongate_simulator.forms import unescape_script
@@ -113,8 +113,7 @@ def _checked_return_url(fields: Mapping[str, str]) -> str:
     url = fields.get("ReturnURL") or fields.get("ReturnUrl") or ""
     if not url:
         raise Refused("W100")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    if not origin_of(url):
         raise Refused("W100", url[:100])
     return url
 

@@ -2,14 +2,13 @@
 
 import json
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from wongate_simulator.clock import kst
 from wongate_simulator.codes import Refused
-from wongate_simulator.connections import own_url, read_body
+from wongate_simulator.connections import origin_of, own_url, read_body
 from wongate_simulator.delivery import deliver
 from wongate_simulator.exchanges import Exchange
 from wongate_simulator.faults import OPENING, WINDOW
@@ -43,11 +42,9 @@ async def open_page(request: Request) -> Response:
 
 
 async def _open(sim: Simulator, request: Request, form: Form) -> Response:
-    embedder = request.headers.get("origin", "")
+    embedder = origin_of(request.headers.get("origin", ""))
     try:
-        payment = open_window(
-            sim, form.fields, own_url(request), embedder if embedder.startswith("http") else ""
-        )
+        payment = open_window(sim, form.fields, own_url(request), embedder)
     except Refused as refusal:
         log = sim.exchanges.latest(1, moid=form.fields.get("Moid", ""), kind="window")
         return _refusal(request, refusal, log[0] if log else None, form.fields.get("NpLang", ""))
@@ -176,8 +173,7 @@ def _lost(request: Request) -> Response:
 
 def _message(code: str, result: dict[str, Any], asked: dict[str, str]) -> dict[str, str]:
     """A postMessage for the embedding page, and the only origin that may read it."""
-    address = urlsplit(asked["return_url"])
-    origin = asked["embedder"] or f"{address.scheme}://{address.netloc}"
+    origin = asked["embedder"] or origin_of(asked["return_url"])
     return {"origin": origin, "text": json.dumps({"code": code, "result": result}, ensure_ascii=False)}
 
 

@@ -13,7 +13,10 @@ async def test_only_this_machines_names_are_answered_unless_exposed(tmp_path: Pa
         port = keeper.url.rpartition(":")[2]
         local = await keeper.get("/control/books", Host=f"localhost:{port}")
 
-        assert (403, 200) == (foreign.status, local.status)
+        other = await keeper.get("/control/books", Host="127.0.0.2")
+        ipv6 = await keeper.get("/control/books", Host=f"[::1]:{port}")
+
+        assert (403, 200, 200, 200) == (foreign.status, local.status, other.status, ipv6.status)
     async with serving(create_app(tmp_path / "b", exposed=True)) as url, simulator(tmp_path / "c") as keeper:
         keeper.url = url
         assert 200 == (await keeper.get("/control/books", Host="simulator.test")).status

@@ -20,6 +20,7 @@ REFUSALS = [
     ({"SignData": ""}, "W008"),
     ({"ReturnUrl": ""}, "W100"),
     ({"ReturnUrl": "javascript:alert(1)"}, "W100"),
+    ({"ReturnUrl": "http://[bad/return"}, "W100"),
     ({"Amt": "99"}, "W090"),
     ({"Amt": "10.5"}, "W091"),
     ({"Amt": "-1000"}, "W091"),
