@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from wongate.domain.landing import automatic_exit
+from wongate.domain.landing import BLANK_PAGE, automatic_exit
 from wongate.domain.lifecycle import Kind, Status
 from wongate.domain.members import read_moment
 from wongate.domain.payment import Operation, Payment, PaymentStatus, Project
@@ -21,7 +21,8 @@ def retry_until(
     sales = [operation for operation in operations if operation.kind is Kind.SALE]
     if not settings.try_again or payment.source != "page" or len(sales) >= settings.try_again_attempts:
         return None
-    if automatic_exit(payment, PaymentStatus.DECLINE, framed=False) is not None:
+    leaving = automatic_exit(payment, PaymentStatus.DECLINE, framed=False)
+    if leaving is not None and leaving.mode != BLANK_PAGE:
         return None
     failures = [sale.changed_at for sale in sales if sale.status is Status.DECLINE]
     until = min(failures, default=now) + timedelta(seconds=settings.try_again_window_s)
