@@ -1,0 +1,85 @@
+"""Requests gathered into one unit of work."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from wongate.connections.batch import Batch, Overloaded
+
+
+async def test_what_waits_at_the_same_moment_is_flushed_together() -> None:
+    sizes: list[int] = []
+
+    async def flush(items: Sequence[int]) -> Sequence[int]:
+        sizes.append(len(items))
+        await asyncio.sleep(0.01)
+        return [item * 2 for item in items]
+
+    batch: Batch[int, int] = Batch(flush, size_max=8, side_by_side=1)
+    results = await asyncio.gather(*(batch.submit(number) for number in range(20)))
+
+    assert [number * 2 for number in range(20)] == results
+    assert [8, 8, 4] == sizes[-3:]
+
+
+async def test_a_bad_item_fails_alone() -> None:
+    async def flush(items: Sequence[int]) -> Sequence[int]:
+        if 3 in items:
+            raise ValueError("three")
+        return list(items)
+
+    batch: Batch[int, int] = Batch(flush)
+    results = await asyncio.gather(*(batch.submit(number) for number in range(5)), return_exceptions=True)
+
+    assert [0, 1, 2, 4] == [result for result in results if not isinstance(result, BaseException)]
+    assert isinstance(results[3], ValueError)
+
+
+async def test_a_result_that_is_an_exception_reaches_its_own_caller() -> None:
+    async def flush(items: Sequence[int]) -> Sequence[int | BaseException]:
+        return [KeyError(item) if item == 1 else item for item in items]
+
+    batch: Batch[int, int] = Batch(flush)
+    results = await asyncio.gather(*(batch.submit(number) for number in range(3)), return_exceptions=True)
+
+    assert (0, 2) == (results[0], results[2])
+    assert isinstance(results[1], KeyError)
+
+
+async def test_a_caller_that_goes_away_cancels_nobody() -> None:
+    flushed: list[int] = []
+
+    async def flush(items: Sequence[int]) -> Sequence[int]:
+        await asyncio.sleep(0.01)
+        flushed.extend(items)
+        return list(items)
+
+    batch: Batch[int, int] = Batch(flush)
+    leaving = asyncio.create_task(batch.submit(1))
+    staying = asyncio.create_task(batch.submit(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+
+    assert 2 == await staying
+    assert [1, 2] == sorted(flushed)
+
+
+async def test_more_than_may_wait_is_turned_away() -> None:
+    release = asyncio.Event()
+
+    async def flush(items: Sequence[int]) -> Sequence[int]:
+        await release.wait()
+        return list(items)
+
+    batch: Batch[int, int] = Batch(flush, size_max=1, waiting_max=2, side_by_side=1)
+    tasks = []
+    for number in range(3):  # one is being flushed, two wait
+        tasks.append(asyncio.create_task(batch.submit(number)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    with pytest.raises(Overloaded):
+        await batch.submit(9)
+    release.set()
+    assert [0, 1, 2] == await asyncio.gather(*tasks)
