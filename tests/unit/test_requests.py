@@ -1,6 +1,7 @@
 """Gate messages in: what is refused at once (E-5), what makes a payment `error`, and what declines it (E-8)."""
 
 import json
+from contextlib import suppress
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -82,10 +83,12 @@ def test_escaped_emoji_and_korean_are_read() -> None:
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 def test_parsing_answers_or_refuses_but_never_breaks(raw: bytes) -> None:
+    refusals = []
     try:
-        assert isinstance(requests.parse(raw), dict)
+        requests.parse(raw)
     except Refused as refused:
-        assert (2003, 422) == (refused.code, refused.http_status)
+        refusals.append((refused.code, refused.http_status))
+    assert refusals in ([], [(2003, 422)])
 
 
 @pytest.mark.parametrize(
@@ -257,7 +260,5 @@ _json = st.recursive(
     _json,
 )
 def test_whatever_a_member_holds_a_sale_is_read_or_refused(path: str, value: Any) -> None:
-    try:
+    with suppress(Refused):
         assert isinstance(sale(changed(SALE, path, value)), requests.SaleRequest)
-    except Refused:
-        pass
