@@ -12,7 +12,6 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
-from wongate_simulator.clock import iso
 from wongate_simulator.merchants import Merchant
 from wongate_simulator.records import (
     APPROVED,
@@ -241,8 +240,8 @@ class Books:
         """The whole books as JSON text in pieces, from a connection of its own: one consistent moment, any thread."""
         reader = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         try:
-            reader.create_function("iso", 1, iso, deterministic=True)
-            rows = reader.execute(_ENTRIES) if moid is None else reader.execute(_ENTRIES_OF_MOID, (moid,))
+            entries = _ENTRIES if moid is None else _ENTRIES_OF_MOID
+            rows = reader.execute(entries, {"iso": "%Y-%m-%dT%H:%M:%S+09:00", "moid": moid})
             yield '{"books": ['
             separator = "\n"
             while batch := rows.fetchmany(1000):
@@ -262,19 +261,22 @@ class Books:
 
 _INSERT_PAYMENT = "INSERT INTO payment VALUES (NULL, ?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_CANCELLATION = "INSERT INTO cancellation VALUES (NULL, ?,?,?,?,?,?,?,?,?,?,?,?)"
-# SQLite writes the JSON itself: 100,000 payments in about half a second, most of it outside the interpreter lock.
+# SQLite writes the JSON itself: 100,000 payments in 0.7 s, most of it outside the interpreter lock.
 _ENTRY = """
 SELECT json_object(
     'mid', mid, 'moid', moid, 'amount', amount, 'tid', tid, 'state', state, 'end_code', end_code, 'funding', funding,
     'approvals', approvals, 'net_cancels', net_cancels, 'cancelled', cancelled,
     'remain', CASE WHEN approvals > 0 THEN amount - cancelled ELSE 0 END,
-    'opened_at', iso(opened_at), 'authenticated_at', iso(authenticated_at), 'approved_at', iso(approved_at),
+    'opened_at', strftime(:iso, opened_at, 'unixepoch', '+9 hours'),
+    'authenticated_at', strftime(:iso, authenticated_at, 'unixepoch', '+9 hours'),
+    'approved_at', strftime(:iso, approved_at, 'unixepoch', '+9 hours'),
     'cancels', CASE WHEN approvals = 0 THEN json('[]') ELSE (
         SELECT json_group_array(json_object(
             'CancelMOID', cancel_moid, 'tid', c.tid, 'amount', c.amount, 'remain', c.remain, 'CancelNum', number,
-            'kind', kind, 'state', c.state, 'cancelled_at', iso(cancelled_at)))
+            'kind', kind, 'state', c.state,
+            'cancelled_at', strftime(:iso, cancelled_at, 'unixepoch', '+9 hours')))
         FROM cancellation c WHERE c.payment_id = payment.id) END)
 FROM payment
 """
 _ENTRIES = _ENTRY + "ORDER BY id"
-_ENTRIES_OF_MOID = _ENTRY + "WHERE moid = ? ORDER BY id"
+_ENTRIES_OF_MOID = _ENTRY + "WHERE moid = :moid ORDER BY id"
