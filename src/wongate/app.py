@@ -23,6 +23,7 @@ from wongate.settings import Settings, load
 from wongate.store import nodes
 from wongate.web.checkout import checkout
 from wongate.web.dashboard import dashboard
+from wongate.web.data_api import DataApi
 from wongate.web.gate import Gate
 from wongate.web.http import Receive, Scope, Send
 
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 
 RENEW_S = 20
 """Seconds between renewals of the node number: six tries fit into one lease."""
+
+PAGE_PATHS = frozenset({"/v1/params/check"})
+"""Belongs to the Payment Page (E-30), although the Data API has the prefix."""
 
 LEASE_MARGIN_S = 10
 """Numbers stop this long before the lease ends, for clocks that differ."""
@@ -100,6 +104,7 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._gate: Any = None
+        self._data_api: Any = None
         self._pages: Any = None
         self._dashboard: Any = None
         self._platform: Platform | None = None
@@ -111,6 +116,8 @@ class Application:
             path: str = scope["path"]
             if path.startswith("/v2/"):
                 await self._gate(scope, receive, send)
+            elif path.startswith("/v1/") and path not in PAGE_PATHS:
+                await self._data_api(scope, receive, send)
             elif path == "/dashboard" or path.startswith("/dashboard/"):
                 await self._dashboard(scope, receive, send)
             elif path in ("/healthz", "/readyz"):
@@ -135,6 +142,7 @@ class Application:
         door, intake = Door(platform), Intake(platform)
         self._platform = platform
         self._gate = Gate(platform, intake, door, trusted_proxies=self._settings.trusted_proxies)
+        self._data_api = DataApi(platform, may_push=self._settings.data_push)
         self._pages = checkout(platform, intake, door, self._settings.trusted_proxies)
         self._dashboard = dashboard(
             platform,

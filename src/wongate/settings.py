@@ -23,9 +23,14 @@ class Settings:
     callback_timeout_s: float = 15.0
     callback_allow: tuple[str, ...] = ()
     callback_http: bool = False
+    data_push: bool = True
     trusted_proxies: tuple[str, ...] = ()
     clock_file: Path | None = None
     log_level: str = "INFO"
+
+
+def _switch(text: str) -> bool:
+    return {"1": True, "true": True, "0": False, "false": False, "": False}[text.lower()]
 
 
 _KINDS: dict[str, Callable[[str], Any]] = {
@@ -35,9 +40,8 @@ _KINDS: dict[str, Callable[[str], Any]] = {
     "callback_timeout_s": float,
     "callback_allow": lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
     "trusted_proxies": lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
-    "callback_http": lambda text: {"1": True, "true": True, "0": False, "false": False, "": False}[
-        text.lower()
-    ],
+    "callback_http": _switch,
+    "data_push": _switch,
     "clock_file": lambda text: Path(text) if text else None,
 }
 

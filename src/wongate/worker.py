@@ -10,6 +10,7 @@ from wongate.domain.payment import Operation
 from wongate.flows import notice, reconcile
 from wongate.flows.deliver import Delivery
 from wongate.flows.platform import Platform
+from wongate.flows.push import Pushing
 from wongate.flows.settle import Door
 from wongate.settings import Settings
 from wongate.store import payments
@@ -34,14 +35,17 @@ async def run_duties(platform: Platform, stop: asyncio.Event) -> None:
     door = Door(platform)
     delivery = Delivery(platform)
     waking = Waking(platform, door)
+    pushing = Pushing(platform)
     duties: dict[str, Callable[[], Awaitable[int]]] = {
         "deliver": delivery.tick,
         "reconcile": waking.tick,
         "notices": lambda: notice.tick(platform, door),
+        "push": pushing.tick,
     }
     await asyncio.gather(*(_repeat(name, duty, stop) for name, duty in duties.items()))
     await waking.drain()
     await delivery.drain()
+    await pushing.drain()
 
 
 async def _repeat(name: str, duty: Callable[[], Awaitable[int]], stop: asyncio.Event) -> None:

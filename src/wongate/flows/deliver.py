@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from wongate.connections.batch import Batch
@@ -24,6 +25,7 @@ LANE_START, LANE_MIN, LANE_MAX = 16, 2, 128
 
 QUICK_MS = 1000
 RESPONSE_KEPT = 2000
+HEADERS = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "Wongate"}
 
 
 class Lane:
@@ -99,7 +101,7 @@ class Delivery:
         at = self._platform.clock.now()
         started = self._platform.monotonic()
         answer = await self._platform.http.post_json(
-            due.url, due.body.encode(), _headers(due), total_s=self._platform.callback_timeout_s
+            due.url, due.body.encode(), HEADERS, total_s=self._platform.callback_timeout_s
         )
         duration_ms = round((self._platform.monotonic() - started) * 1000)
         sent = self._judge(due, answer, at, duration_ms)
@@ -107,21 +109,14 @@ class Delivery:
         await self._records.submit(sent)
 
     def _judge(self, due: Due, answer: Answer, at: datetime, duration_ms: int) -> Sent:
-        """HTTP 200 and nothing else (E-19)."""
-        status = answer.status if isinstance(answer, Answered) else None
-        error = "" if isinstance(answer, Answered) else answer.reason
+        judged = judge(answer, due.failures, self._platform.clock.now())
         response = (
             answer.body[:RESPONSE_KEPT].decode("utf-8", "replace") if isinstance(answer, Answered) else ""
         )
-        now = self._platform.clock.now()
-        delay_s = delay_after(due.failures + 1)
-        if status == 200:
-            state, due_at = "delivered", now
-        elif delay_s is None:
-            state, due_at = "failed", now
-        else:
-            state, due_at = "waiting", now + timedelta(seconds=delay_s)
-        return Sent(due, at, duration_ms, status, error, response.replace("\0", ""), state, due_at)
+        response = response.replace("\0", "")
+        return Sent(
+            due, at, duration_ms, judged.http_status, judged.error, response, judged.state, judged.due_at
+        )
 
     async def _record(self, sent: Sequence[Sent]) -> Sequence[None]:
         async def story(tx: Tx) -> None:
@@ -140,5 +135,23 @@ class Delivery:
             await asyncio.wait(set(self._tasks), timeout=self._platform.callback_timeout_s + 5)
 
 
-def _headers(due: Due) -> dict[str, str]:
-    return {"Content-Type": "application/json; charset=utf-8", "User-Agent": "Wongate"}
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one answer means for what was sent."""
+
+    state: str
+    due_at: datetime
+    http_status: int | None
+    error: str
+
+
+def judge(answer: Answer, failures: int, now: datetime) -> Judged:
+    """HTTP 200 and nothing else is delivered (E-19); after `failures` earlier ones the next try follows section 4.6."""
+    status = answer.status if isinstance(answer, Answered) else None
+    error = "" if isinstance(answer, Answered) else answer.reason
+    delay_s = delay_after(failures + 1)
+    if status == 200:
+        return Judged("delivered", now, status, error)
+    if delay_s is None:
+        return Judged("failed", now, status, error)
+    return Judged("waiting", now + timedelta(seconds=delay_s), status, error)

@@ -65,7 +65,14 @@ def in_networks(address: str, networks: Sequence[str]) -> bool:
 async def answer_json(
     send: Send, body: Mapping[str, Any], status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()
 ) -> None:
-    raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    await answer_text(send, json.dumps(body, ensure_ascii=False, separators=(",", ":")), status, headers)
+
+
+async def answer_text(
+    send: Send, text: str, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    """JSON that is written already: bodies whose text was signed."""
+    raw = text.encode()
     await send(
         {
             "type": "http.response.start",
