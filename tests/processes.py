@@ -4,22 +4,27 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 _HANG_GUARD_S = 30
 
 
-def run_script(text: str, *arguments: object, command: Sequence[str] = (sys.executable,), **options: Any):
-    """Starts Python on `text`; what the script prints is read line by line from `.stdout`."""
-    return subprocess.Popen(
-        [*command, "-c", text, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        **options,
-    )
+@contextmanager
+def run_script(
+    text: str, *arguments: object, command: Sequence[str] = (sys.executable,), **options: Any
+) -> Iterator[Any]:
+    """Runs Python on `text`, at most as long as the block; what it prints is read from `.stdout`."""
+    argv = [*command, "-c", text, *map(str, arguments)]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options
+    ) as script:
+        try:
+            yield script
+        finally:
+            script.kill()
 
 
 def eventually(condition: Callable[[], Any]) -> Any:

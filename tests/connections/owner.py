@@ -61,10 +61,7 @@ def owner_of(
     data_dir: Path, script: str = OWNER, **options: Any
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     with run_script(script, data_dir, **options) as owner:
-        try:
-            yield owner, answer_of(owner)
-        finally:
-            owner.kill()
+        yield owner, answer_of(owner)
 
 
 def make_first_row(data_dir: Path) -> None:

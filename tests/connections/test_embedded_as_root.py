@@ -78,10 +78,11 @@ def test_in_a_namespace_root_stays_the_owner_of_everything(data_dir):
 
 def test_without_namespaces_nobody_runs_the_server_and_is_given_its_files_only(data_dir):
     nobody = pwd.getpwnam("nobody").pw_uid
-    with owner_of(data_dir, command=CONFINED) as (_, answer):
+    with owner_of(data_dir, command=CONFINED, extra_groups=[0, 4]) as (_, answer):
         assert "committed" == query(answer["url"], FIRST_ROW)
 
         assert nobody == Path(f"/proc/{answer['pid']}").stat().st_uid
+        assert "Groups:\t \n" in Path(f"/proc/{answer['pid']}/status").read_text()
         assert {nobody} == owners_in(data_dir / "cluster") | owners_in(data_dir / "run")
         assert {0} == {(data_dir / name).stat().st_uid for name in (".", "password", "server.log")}
         assert 0o711 == stat.S_IMODE(data_dir.stat().st_mode)

@@ -72,12 +72,11 @@ def test_nothing_is_started_for_a_parent_that_is_gone_already(tmp_path):
 
 @BOTH_WAYS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_reach_the_program_even_if_we_block_and_ignore_them(tmp_path, number, through_pipe):
-    note = tmp_path / "note"
+def test_signals_reach_the_program_even_if_we_block_and_ignore_them(number, through_pipe):
     before = signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, [number])
     try:
-        argv = [sys.executable, "-c", VICTIM, str(note)]
+        argv = ["sh", "-c", "echo ready; exec sleep 60"]  # neither changes what it has inherited
         child = processes.spawn(argv, output=subprocess.PIPE, through_pipe=through_pipe)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
@@ -87,8 +86,7 @@ def test_signals_reach_the_program_even_if_we_block_and_ignore_them(tmp_path, nu
         said.readline()
     child.send_signal(number)
 
-    assert 3 == child.wait(30)
-    assert number.name == note.read_text()
+    assert child.wait(30) in (-number, 128 + number)
 
 
 @BOTH_WAYS
