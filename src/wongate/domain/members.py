@@ -77,7 +77,7 @@ def is_web_url(value: Any) -> bool:
     try:
         parts = urlsplit(value)
         host = parts.hostname or ""
-        return parts.scheme in ("http", "https") and 1 <= len(host) <= HOST_MAX and (parts.port or 1) > 0
+        return parts.scheme in ("http", "https") and 1 <= len(host) <= HOST_MAX and parts.port != 0
     except ValueError:
         return False
 
