@@ -186,7 +186,8 @@ async def test_a_missing_mandatory_member_is_named(open_world: OpenWorld, member
 
 async def test_a_general_that_is_no_object_is_a_missing_member(open_world: OpenWorld):
     async with open_world() as world:
-        for general in (None, 5, "x", [], True):
+        values: list[Any] = [None, 5, "x", [], True]
+        for general in values:
             answer = await post_raw(world, SALE, json.dumps({"general": general}).encode())
             assert (400, "2004") == (answer.status, answer.body["code"]), general
 
@@ -194,7 +195,22 @@ async def test_a_general_that_is_no_object_is_a_missing_member(open_world: OpenW
 @pytest.mark.parametrize("path", [SALE, REFUND, STATUS])
 async def test_an_unknown_project_is_told_by_its_own_code(open_world: OpenWorld, path: str):
     async with open_world() as world:
-        for project_id in (999, "999", -1, 0, 1.5, True, "1001x", " 1001", "١٠٠١", [], {}, 10**30, "9" * 300):
+        unknown: list[Any] = [
+            999,
+            "999",
+            -1,
+            0,
+            1.5,
+            True,
+            "1001x",
+            " 1001",
+            "١٠٠١",
+            [],
+            {},
+            10**30,
+            "9" * 300,
+        ]
+        for project_id in unknown:
             body = world.sale_body(general__project_id=project_id)
             answer = await post_raw(world, path, signed_bytes(path, body))
             assert (404, "2442") == (answer.status, answer.body["code"]), project_id
@@ -208,7 +224,8 @@ async def test_a_project_id_may_be_a_string_of_digits(open_world: OpenWorld):
 
 async def test_a_signature_that_does_not_fit_is_wrong(open_world: OpenWorld):
     async with open_world() as world:
-        for signature in ("x", "A" * 88, 5, True, [], {}, "é" * 88, " ", ["A"], 0):
+        wrong: list[Any] = ["x", "A" * 88, 5, True, [], {}, "é" * 88, " ", ["A"], 0]
+        for signature in wrong:
             body = changed(world.sale_body(), {"general__signature": signature})
             answer = await post_raw(world, SALE, json.dumps(body).encode())
             assert (400, "3261") == (answer.status, answer.body["code"]), signature
@@ -567,7 +584,8 @@ async def test_the_status_of_a_request_is_found_by_its_id(open_world: OpenWorld)
 async def test_an_unknown_request_id_is_not_found(open_world: OpenWorld):
     async with open_world() as world:
         await world.sale()
-        for request_id in ("", "x", "0" * 90, "z" * 90, 5, [], "f" * 14 + "0" * 76, "-" * 90):
+        unknown: list[Any] = ["", "x", "0" * 90, "z" * 90, 5, [], "f" * 14 + "0" * 76, "-" * 90]
+        for request_id in unknown:
             answer = await world.post(BY_REQUEST, {"project_id": PROJECT_ID, "request_id": request_id})
             assert (404, "3061") == (answer.status, answer.body["code"]), request_id
 
