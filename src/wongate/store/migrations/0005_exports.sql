@@ -36,8 +36,10 @@ CREATE TABLE schedule (
     time_zone text NOT NULL,
     recipients text[] NOT NULL,
     format text NOT NULL,
-    query text NOT NULL, -- the table's state as in its URL, without a period: that follows from the run
+    query text NOT NULL, -- the table's conditions as in its URL, without a period: that follows from the run
+    filter jsonb NOT NULL, -- the same as reports read it
     columns text[] NOT NULL,
+    headings text[] NOT NULL,
     language text NOT NULL,
     active boolean NOT NULL,
     next_at timestamptz NOT NULL,
@@ -51,10 +53,12 @@ CREATE TABLE export (
     person_id bigint NOT NULL REFERENCES person,
     schedule_id bigint, -- NULL: asked for by hand; the schedule may be gone since
     run_at timestamptz, -- the appointment that it keeps
-    project_ids bigint[] NOT NULL, -- when it was asked for; those that the person has lost since are left out
+    name text NOT NULL,
     format text NOT NULL,
     query text NOT NULL,
+    filter jsonb NOT NULL, -- projects that the person has lost since are left out
     columns text[] NOT NULL,
+    headings text[] NOT NULL,
     language text NOT NULL,
     time_zone text NOT NULL,
     recipients text[] NOT NULL DEFAULT '{}',
