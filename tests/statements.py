@@ -20,6 +20,10 @@ FAMILY = frozenset(
         "lane",
         "callback",
         "attempt",
+        "difference",
+        "hourly",
+        "payment_hourly",
+        "rolled_up",
     }
 )
 """Tables that are spread over nodes by project; the catalogue is compared with this list in tests/store."""

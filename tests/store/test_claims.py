@@ -1,0 +1,118 @@
+"""Claims: many workers take what is due, nobody takes anything twice, and nothing waits behind a row that another one holds."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+from tests.world import PROJECT_ID, OpenWorld, World
+
+from wongate.connections.database import Database
+from wongate.store import callbacks, notices, payments
+
+LEASE = timedelta(seconds=60)
+
+
+async def claim_operations(pool: Database, world: World) -> list[int]:
+    now = world.clock.now()
+    taken: list[int] = []
+    while True:
+        claimed = await pool.run(lambda tx: payments.claim_to_wake(tx, PROJECT_ID, now, now + LEASE, 7))
+        if not claimed:
+            return taken
+        taken += [operation.operation_id for operation in claimed]
+
+
+async def claim_callbacks(pool: Database, world: World) -> list[int]:
+    now, lane = world.clock.now(), world.merchant.url
+    taken: list[int] = []
+    while True:
+        claimed = await pool.run(lambda tx: callbacks.claim(tx, PROJECT_ID, lane, now, now + LEASE, 7))
+        if not claimed:
+            return taken
+        taken += [due.callback_id for due in claimed]
+
+
+async def by_ten_workers(world: World, claim) -> Counter[int]:
+    pools = [await Database.connect(world.database_url, size=1) for _ in range(10)]
+    try:
+        shares = await asyncio.gather(*(claim(pool, world) for pool in pools))
+    finally:
+        for pool in pools:
+            await pool.close()
+    assert sum(1 for share in shares if share) > 1, "one worker took everything: nothing was tried"
+    return Counter(number for share in shares for number in share)
+
+
+async def test_ten_workers_take_each_operation_once(open_world: OpenWorld):
+    async with open_world() as world:
+        await asyncio.gather(*(world.sale() for _ in range(200)))
+        world.clock.advance(1800)
+        taken = await by_ten_workers(world, claim_operations)
+        assert (200, {1}) == (len(taken), set(taken.values()))
+        assert {1} == {row["attempt"] for row in await world.rows("SELECT attempt FROM operation")}
+
+
+async def test_ten_workers_take_each_callback_once(open_world: OpenWorld):
+    async with open_world() as world:
+        await asyncio.gather(*(world.sale() for _ in range(200)))
+        taken = await by_ten_workers(world, claim_callbacks)
+        assert (200, {1}) == (len(taken), set(taken.values()))
+
+
+async def test_a_claim_passes_over_what_another_transaction_holds(open_world: OpenWorld):
+    async with open_world() as world:
+        held = await world.sale()
+        await world.sale()
+        world.clock.advance(1800)
+        async with world.platform.database.transaction() as tx:
+            await tx.execute(
+                "SELECT 1 FROM operation WHERE project_id = $1 AND request_id = $2 FOR UPDATE",
+                PROJECT_ID,
+                held.accepted["request_id"],
+            )
+            async with asyncio.timeout(5):
+                assert 1 == len(await claim_operations(world.platform.database, world))
+
+
+async def test_a_claim_returns_after_its_lease_with_a_higher_attempt(open_world: OpenWorld):
+    async with open_world() as world:
+        await world.sale()
+        world.clock.advance(1800)
+        assert 1 == len(await claim_operations(world.platform.database, world))
+        world.clock.advance(59)
+        assert 0 == len(await claim_operations(world.platform.database, world))
+        world.clock.advance(1)
+        assert 1 == len(await claim_operations(world.platform.database, world))
+        assert 2 == await world.value("SELECT attempt FROM operation")
+
+
+async def test_claims_stay_inside_one_project(open_world: OpenWorld):
+    async with open_world() as world:
+        await world.sale()
+        world.clock.advance(1800)
+        now = world.clock.now()
+        async with world.platform.database.read() as tx:
+            assert [PROJECT_ID] == await payments.projects_to_wake(tx, now)
+            assert [] == await payments.claim_to_wake(tx, PROJECT_ID + 1, now, now + LEASE, 10)
+            assert [] == await callbacks.claim(tx, PROJECT_ID + 1, world.merchant.url, now, now + LEASE, 10)
+            assert [] == await notices.claim(tx, PROJECT_ID + 1, now, now + LEASE)
+
+
+async def test_a_worker_that_slept_past_its_lease_moves_nothing(open_world: OpenWorld):
+    """Another one has the operation by now: the sleeper's step finds a higher attempt and leaves it alone (F19)."""
+    from wongate.flows import reconcile
+
+    async with open_world(account={"connect_s": 0.5, "read_s": 0.2}) as world:
+        sale = await world.paid_sale()
+        await sale.fault("cancel", "in_progress", after_s=1000)
+        await sale.refund()
+        now = world.clock.now()
+        async with world.platform.database.transaction() as tx:
+            sleeper = (await payments.claim_to_wake(tx, PROJECT_ID, now, now + LEASE, 10))[0]
+        world.clock.advance(60)
+        await world.work()
+        before = await world.fingerprint()
+        project = await world.platform.project(PROJECT_ID)
+        assert project is not None
+        await reconcile.wake(world.platform, world.door, project, sleeper)
+        assert before == await world.fingerprint()
