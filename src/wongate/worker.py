@@ -10,6 +10,8 @@ from wongate.domain.payment import Operation
 from wongate.flows import notice, reconcile
 from wongate.flows.deliver import Delivery
 from wongate.flows.platform import Platform
+from wongate.flows.resend import Resending
+from wongate.flows.roll_up import RollUp
 from wongate.flows.push import Pushing
 from wongate.flows.settle import Door
 from wongate.settings import Settings
@@ -38,8 +40,10 @@ async def run_duties(platform: Platform, stop: asyncio.Event) -> None:
     pushing = Pushing(platform)
     duties: dict[str, Callable[[], Awaitable[int]]] = {
         "deliver": delivery.tick,
+        "resend": resending.tick,
         "reconcile": waking.tick,
         "notices": lambda: notice.tick(platform, door),
+        "roll up": RollUp(platform).tick,
         "push": pushing.tick,
     }
     await asyncio.gather(*(_repeat(name, duty, stop) for name, duty in duties.items()))

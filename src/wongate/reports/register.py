@@ -4,12 +4,13 @@ SELECT only. Every query names its projects; pages go on from a key, so that the
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from wongate.connections.database import Tx
-from wongate.domain.payment import payment_key
+from wongate.domain.payment import FINISHED, payment_key
+from wongate.reports.spans import closed_until, split
 
 PAGE = 50
 
@@ -31,11 +32,29 @@ class Filter:
     amount_min: int | None = None
     amount_max: int | None = None
     flagged: bool = False
+    failing: bool = False  # a callback of it fails, or has failed for good
+    unfinished: bool = False
+    refunds: bool = False  # something has gone back, or is on its way back
+    payment_nos: tuple[int, ...] = ()
+
+    @property
+    def is_broad(self) -> bool:
+        """Whether hours already added up can answer for it."""
+        narrow = (
+            self.codes,
+            self.customer_id,
+            self.flagged,
+            self.failing,
+            self.unfinished,
+            self.refunds,
+            self.payment_nos,
+        )
+        return not any(narrow) and self.amount_min is None and self.amount_max is None
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The last row of a page: the next page begins after it."""
+    """A row at the edge of a page: the next page goes on from it."""
 
     created_at: datetime
     payment_no: int
@@ -47,6 +66,13 @@ _COLUMNS = (
     "p.changed_at, p.sale_id, o.code, o.reference, o.order_number, o.request_id"
 )
 _FROM = "FROM payment p JOIN operation o ON o.project_id = p.project_id AND o.operation_id = p.sale_id"
+
+_FAILING = (
+    "p.payment_no IN (SELECT c.payment_no FROM callback c WHERE c.project_id = p.project_id AND c.failures > 0 "
+    "AND c.state IN ('waiting', 'failed'))"
+)
+_AT_WORK = "p.payment_no IN (SELECT w.payment_no FROM operation w WHERE w.project_id = p.project_id AND w.wake_at IS NOT NULL)"
+"""A payment under way has an operation that will be woken: the few are found by that index, not among the many."""
 
 
 class _Conditions:
@@ -65,11 +91,19 @@ class _Conditions:
             ("p.customer_id = {}", wanted.customer_id or None),
             ("p.amount >= {}", wanted.amount_min),
             ("p.amount <= {}", wanted.amount_max),
+            ("p.payment_no = ANY({})", wanted.payment_nos or None),
         ):
             if value is not None:
                 self.add(text, value)
         if wanted.flagged:
             self.texts.append("p.flag <> ''")
+        if wanted.failing:
+            self.texts.append(_FAILING)
+        if wanted.refunds:
+            self.texts.append("p.refunded + p.reserved > 0")
+        if wanted.unfinished:
+            self.texts.append(_AT_WORK)
+            self.add("p.status <> ALL({})", tuple(sorted(FINISHED)))
 
     def add(self, text: str, *values: Any) -> None:
         """`text` with one pair of braces per value."""
@@ -83,24 +117,57 @@ class _Conditions:
         return "".join(f" AND {text}" for text in self.texts)
 
 
-async def page(tx: Tx, wanted: Filter, *, after: Key | None = None, limit: int = PAGE) -> list[Row]:
-    """The newest payments first, at most `limit`; one read per project, merged, so that each uses its own index."""
+async def page(
+    tx: Tx, wanted: Filter, *, after: Key | None = None, before: Key | None = None, limit: int = PAGE
+) -> list[Row]:
+    """The newest payments first, at most `limit`, beyond `after` or above `before`; one read per project, merged, so that each
+    uses its own index."""
     conditions = _Conditions(wanted)
     if after is not None:
         conditions.add("(p.created_at, p.payment_no) < ({}, {})", after.created_at, after.payment_no)
+    if before is not None:
+        conditions.add("(p.created_at, p.payment_no) > ({}, {})", before.created_at, before.payment_no)
+    order = "" if before is not None else " DESC"
     rows = await tx.fetch(
         "SELECT found.* FROM unnest($1::bigint[]) AS own(project_id) CROSS JOIN LATERAL ("
         f"SELECT {_COLUMNS} {_FROM} WHERE p.project_id = own.project_id{conditions} "
-        f"ORDER BY p.created_at DESC, p.payment_no DESC LIMIT {int(limit)}) found "
-        f"ORDER BY found.created_at DESC, found.payment_no DESC LIMIT {int(limit)}",
+        f"ORDER BY p.created_at{order}, p.payment_no{order} LIMIT {int(limit)}) found "
+        f"ORDER BY found.created_at{order}, found.payment_no{order} LIMIT {int(limit)}",
         list(wanted.project_ids),
         *conditions.values,
+    )
+    found: list[Row] = [dict(row) for row in rows]
+    return found[::-1] if before is not None else found
+
+
+async def totals(tx: Tx, wanted: Filter) -> list[Row]:
+    """Per status and currency: how many payments, their amounts, what was captured and what went back.
+
+    Closed hours come added up where the filter allows; a refund of an older payment shows there within seconds.
+    """
+    if not wanted.is_broad:
+        return await _totals_counted(tx, wanted)
+    closed = await closed_until(tx, wanted.project_ids)
+    spans = split(wanted.since, wanted.until, closed)
+    conditions = _Conditions(replace(wanted, since=None, until=None))
+    spans_at = len(conditions.values) + 2
+    rows = await tx.fetch(
+        "SELECT p.status, p.currency, sum(p.payments)::bigint AS payments, sum(p.amount)::bigint AS amount, "
+        "sum(p.captured)::bigint AS captured, sum(p.refunded)::bigint AS refunded FROM ("
+        "SELECT * FROM payment_hourly p "
+        f"WHERE p.project_id = ANY($1) AND p.hour >= ${spans_at} AND p.hour < ${spans_at + 1}{conditions} "
+        "UNION ALL SELECT p.project_id, p.created_at, p.status, p.method, p.currency, p.source, 1, p.amount, p.captured, "
+        f"p.refunded FROM unnest(${spans_at + 2}::timestamptz[], ${spans_at + 3}::timestamptz[]) AS edge(since, until) "
+        "JOIN payment p ON p.created_at >= edge.since AND p.created_at < edge.until "
+        f"WHERE p.project_id = ANY($1){conditions}) p GROUP BY 1, 2 ORDER BY 1, 2",
+        list(wanted.project_ids),
+        *conditions.values,
+        *spans.arguments,
     )
     return [dict(row) for row in rows]
 
 
-async def totals(tx: Tx, wanted: Filter) -> list[Row]:
-    """Per status and currency: how many payments, their amounts, what was captured and what went back."""
+async def _totals_counted(tx: Tx, wanted: Filter) -> list[Row]:
     conditions = _Conditions(wanted)
     rows = await tx.fetch(
         "SELECT p.status, p.currency, count(*) AS payments, sum(p.amount)::bigint AS amount, "
@@ -130,26 +197,70 @@ async def stream(tx: Tx, wanted: Filter) -> AsyncIterator[Row]:
         yield row
 
 
-async def find(
-    tx: Tx, project_ids: Sequence[int], text: str, operation_id: int | None = None
-) -> list[tuple[int, int]]:
-    """(project_id, payment_no) of payments that `text` names exactly: payment id, operation id, request id, provider's id (TID),
-    order number (Moid) or customer. `operation_id` is the number that the text carries, if it does."""
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A payment that a text names exactly; `by` is `id` or `customer`."""
+
+    project_id: int
+    payment_no: int
+    by: str
+
+
+async def find(tx: Tx, project_ids: Sequence[int], text: str, operation_id: int | None = None) -> list[Hit]:
+    """Payments that `text` names exactly: payment id, our number, operation id, request id, provider's id (TID), order number
+    (Moid) or customer; at most 51, newest first. `operation_id` is the number that the text carries, if it does."""
     numbers = {
         number
-        for number in (operation_id, int(text) if text.isdigit() and len(text) < 17 else None)
+        for number in (operation_id, int(text) if text.isdecimal() and len(text) < 17 else None)
         if number
     }
     rows = await tx.fetch(
-        "SELECT project_id, payment_no FROM payment WHERE project_id = ANY($1) AND payment_key = $2 "
-        "UNION SELECT project_id, payment_no FROM operation WHERE project_id = ANY($1) AND operation_id = ANY($3) "
-        "UNION SELECT project_id, payment_no FROM operation WHERE project_id = ANY($1) AND kind = 'sale' AND reference = $4 "
-        "AND reference <> '' "
-        "UNION (SELECT project_id, payment_no FROM payment WHERE project_id = ANY($1) AND customer_id = $4 "
+        "SELECT project_id, payment_no, 'id' AS by FROM payment WHERE project_id = ANY($1) AND payment_key = $2 "
+        "UNION SELECT project_id, payment_no, 'id' FROM payment WHERE project_id = ANY($1) AND payment_no = ANY($3) "
+        "UNION SELECT project_id, payment_no, 'id' FROM operation WHERE project_id = ANY($1) AND operation_id = ANY($3) "
+        "UNION SELECT project_id, payment_no, 'id' FROM operation WHERE project_id = ANY($1) AND kind = 'sale' "
+        "AND reference = $4 AND reference <> '' "
+        "UNION (SELECT project_id, payment_no, 'customer' FROM payment WHERE project_id = ANY($1) AND customer_id = $4 "
         "ORDER BY payment_no DESC LIMIT 50) ORDER BY 2 DESC LIMIT 51",
         list(project_ids),
         payment_key(text),
         sorted(numbers),
         text,
     )
-    return [(row["project_id"], row["payment_no"]) for row in rows]
+    return [Hit(**row) for row in rows]
+
+
+RANGE_MAX = 10_000
+"""Callbacks that one request for a range may name: enough for a day's outage, and still one short statement."""
+
+
+def _of_range(wanted: Filter) -> tuple[str, list[Any]]:
+    """A statement for the callbacks of the payments, newest payments first, at most RANGE_MAX, and its arguments: columns
+    project_id, operation_id, callback_id and `state` (`failing` for one that waits after failures)."""
+    conditions = _Conditions(wanted)
+    statement = (
+        "SELECT c.project_id, c.operation_id, c.callback_id, "
+        "CASE WHEN c.state = 'waiting' AND c.failures > 0 THEN 'failing' ELSE c.state END AS state "
+        f"{_FROM} JOIN operation e ON e.project_id = p.project_id AND e.payment_no = p.payment_no "
+        "JOIN callback c ON c.project_id = e.project_id AND c.operation_id = e.operation_id "
+        f"WHERE p.project_id = ANY($1){conditions} ORDER BY p.created_at DESC, p.payment_no DESC LIMIT {RANGE_MAX}"
+    )
+    return statement, [list(wanted.project_ids), *conditions.values]
+
+
+async def callbacks_by_state(tx: Tx, wanted: Filter) -> dict[str, int]:
+    """How many callbacks the payments have in each state, among the newest RANGE_MAX."""
+    statement, arguments = _of_range(wanted)
+    rows = await tx.fetch(f"SELECT state, count(*) AS number FROM ({statement}) found GROUP BY 1", *arguments)
+    return {row["state"]: row["number"] for row in rows}
+
+
+async def callbacks_in(tx: Tx, wanted: Filter, states: Sequence[str]) -> list[tuple[int, int, int]]:
+    """(project_id, operation_id, callback_id) of the same that are in one of the states."""
+    statement, arguments = _of_range(wanted)
+    rows = await tx.fetch(
+        f"SELECT * FROM ({statement}) found WHERE state = ANY(${len(arguments) + 1})",
+        *arguments,
+        list(states),
+    )
+    return [(row["project_id"], row["operation_id"], row["callback_id"]) for row in rows]

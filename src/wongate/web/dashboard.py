@@ -15,6 +15,7 @@ from wongate.web import (
     dashboard_audit,
     dashboard_callbacks,
     dashboard_design,
+    dashboard_payments,
     dashboard_profile,
     dashboard_projects,
     dashboard_sign_in,
@@ -27,6 +28,7 @@ from wongate.web.words import choose_language
 
 MODULES = (
     dashboard_sign_in,
+    dashboard_payments,
     dashboard_projects,
     dashboard_callbacks,
     dashboard_design,

@@ -1,6 +1,6 @@
 """What people read, in Korean, English and Russian: gettext catalogues under `locale/`, amounts and dates by CLDR.
 
-English is the language of the sources; `locale/<language>/<domain>.po` holds the others and is read as it is, without a
+English is the language of the sources; `locale/<language>/<domain>*.po` hold the others and are read as they are, without a
 compile step. Machine values (statuses, codes, field names) are never translated.
 """
 
@@ -25,14 +25,13 @@ class Words:
     def __init__(self, domain: str, language: str) -> None:
         self.language = language
         self._texts: dict[str, Sequence[str]] = {}
-        path = CATALOGUES / language / f"{domain}.po"
-        if language == "en" or not path.exists():
-            self._plural_of = Locale("en").plural_form
-        else:
+        self._plural_of = Locale(language).plural_form
+        if language == "en":
+            return
+        for path in sorted((CATALOGUES / language).glob(f"{domain}*.po")):
             with path.open("rb") as file:
                 catalogue = read_po(file, locale=language)
-            self._texts = {_first(m.id): _all(m.string) for m in catalogue if m.id and any(_all(m.string))}
-            self._plural_of = Locale(language).plural_form
+            self._texts |= {_first(m.id): _all(m.string) for m in catalogue if m.id and any(_all(m.string))}
 
     def gettext(self, text: str) -> str:
         return self._texts.get(text, [text])[0]

@@ -1,0 +1,107 @@
+"""What people do to a payment from the Dashboard: a refund (E-31), and the truth about one that the provider left open (N-12).
+
+The audit log gets its line first, as the intent: a process that dies in between leaves no deed without a name.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from wongate.connections.database import Tx
+from wongate.domain import codes, requests
+from wongate.domain.lifecycle import Stage
+from wongate.domain.outcome import Approved, Declined
+from wongate.domain.payment import Payment, Project
+from wongate.domain.refusal import Refused, Unfit
+from wongate.flows import audit
+from wongate.flows.audit import Actor
+from wongate.flows.platform import Platform
+from wongate.flows.reconcile import book_refund
+from wongate.flows.refund import RefundAccepted, begin_refund
+from wongate.flows.settle import Case, Door
+
+REASON_MAX = 255
+REFERENCE_MAX = 30
+
+
+async def refund(
+    platform: Platform,
+    door: Door,
+    actor: Actor,
+    project: Project,
+    payment: Payment,
+    *,
+    amount: int,
+    reason: str,
+    form_key: str,
+) -> RefundAccepted:
+    """The same checks, operation and callbacks as a refund through Gate. `form_key` makes a form that is sent twice one refund.
+
+    Raises Unfit for what cannot even be asked.
+    """
+    if not project.settings.dashboard_refunds:
+        raise Unfit("Refunds from the Dashboard are switched off for this project.")
+    if not reason.strip() or len(reason) > REASON_MAX:
+        raise Unfit("A refund has a reason of at most 255 characters.", "reason")
+    if not 0 < amount <= payment.refundable:
+        raise Unfit("The amount must be between 1 won and what is available for refund.", "amount")
+    body = {
+        "general": {"project_id": project.project_id, "payment_id": payment.payment_id},
+        "payment": {"amount": amount, "currency": payment.currency, "description": reason.strip()},
+    }
+    try:
+        request = requests.refund(body)
+    except Refused as refusal:
+        raise Unfit(codes.message(refusal.code), "reason") from None
+    await _record(platform, actor, payment, "refund requested", {"amount": amount, "reason": reason.strip()})
+    digest = hashlib.sha256(f"dashboard:{payment.payment_no}:{form_key}".encode()).hexdigest()
+    return await begin_refund(platform, door, project, request, request_hash=digest)
+
+
+async def settle_refund(
+    platform: Platform,
+    door: Door,
+    actor: Actor,
+    project: Project,
+    payment: Payment,
+    operation_id: int,
+    *,
+    done: bool,
+    reference: str = "",
+) -> bool:
+    """Books a refund as what somebody has seen at the PG: `done` or not. False when it is no longer open."""
+    if len(reference) > REFERENCE_MAX or not reference.isascii():
+        raise Unfit("The PG's id of a refund (TID) has at most 30 letters and digits.", "reference")
+    after = {
+        "operation_id": operation_id,
+        "outcome": "success" if done else "decline",
+        "reference": reference,
+    }
+    await _record(platform, actor, payment, "refund settled by hand", after)
+
+    def decide(case: Case) -> bool:
+        open_refund = case.operations.get(operation_id)
+        if open_refund is None or open_refund.stage is not Stage.ASKING:
+            return False
+        book_refund(
+            case,
+            open_refund,
+            Approved(open_refund.amount, reference or case.sale.reference, {"settled_by": actor.login})
+            if done
+            else Declined(codes.GENERAL_DECLINE, provider_text=f"settled by hand: {actor.login}"),
+        )
+        return True
+
+    return await door.settle(project, payment.payment_no, decide)
+
+
+async def _record(
+    platform: Platform, actor: Actor, payment: Payment, action: str, after: Mapping[str, Any]
+) -> None:
+    object_ = f"payment/{payment.project_id}/{payment.payment_no}"
+
+    async def story(tx: Tx) -> None:
+        now = platform.clock.now()
+        await audit.record(tx, actor, action, object_, now, project_ids=(payment.project_id,), after=after)
+
+    await platform.database.run(story)
