@@ -21,6 +21,8 @@ FAMILY = frozenset(
         "callback",
         "attempt",
         "difference",
+        "history",
+        "history_day",
         "hourly",
         "payment_hourly",
         "rolled_up",
