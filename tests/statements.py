@@ -21,8 +21,6 @@ FAMILY = frozenset(
         "callback",
         "attempt",
         "difference",
-        "history",
-        "history_day",
         "hourly",
         "payment_hourly",
         "rolled_up",

@@ -12,7 +12,7 @@ from tests.store.schema import dump
 from wongate.store.migrate import FILES, migrate, pending
 
 ROOT = Path(__file__).parents[2]
-REFERENCE = {"project", "person_project"}
+REFERENCE = {"project", "person_project", "history", "history_day"}
 """Tables with a project_id that are small and the same on every node."""
 
 
