@@ -16,6 +16,13 @@ class Deadline:
     iso: str
     text: str
 
+    @property
+    def face(self) -> str:
+        """What the running clock begins with, so that nothing moves when it starts."""
+        hours, rest = divmod(self.seconds, 3600)
+        minutes = f"{rest // 60:02}:{rest % 60:02}"
+        return f"{hours}:{minutes}" if hours else minutes
+
 
 def deadline(at: datetime | None, now: datetime) -> Deadline | None:
     if at is None:

@@ -209,6 +209,7 @@
     const time = clock.querySelector("time");
     time.textContent = new Date(time.dateTime).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
     const face = clock.querySelector("[data-face]");
+    clock.classList.add("runs");
     const voice = clock.querySelector("[data-say]");
     let announced = Infinity;
     const tick = () => {

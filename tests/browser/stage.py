@@ -1,0 +1,271 @@
+"""Everything that a payment in a real browser needs, once for the whole run: Chromium, the platform on a socket with its worker,
+the simulated NICEPAY, the demo shop, and a merchant's site on a port of its own.
+
+All of it lives on one event loop in a thread; tests are coroutines that run there (`conftest.py`).
+"""
+
+import asyncio
+import base64
+import json
+import secrets
+import socket
+import threading
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import uvicorn
+from aiohttp import web
+from payment_page_sdk.signature_handler import SignatureHandler
+from playwright.async_api import Browser, BrowserContext, Frame, Page, async_playwright
+from tests.browser import chromium
+from tests.world import MERCHANT_KEY, MID, Simulator
+
+from wongate.app import Application, opened
+from wongate.commands import create_project, save_account
+from wongate.connections.database import Database
+from wongate.connections.vault import Vault
+from wongate.domain.signature import verify
+from wongate.providers.nicepay.accounts import account_settings_for_simulator
+from wongate.settings import Settings
+from wongate.worker import run_duties
+from wongate_simulator.shop.app import create_shop
+from wongate_simulator.shop.settings import ShopSettings
+
+T = TypeVar("T")
+
+PICTURES = Path(__file__).parents[2] / "build" / "screenshots"
+MASTER_KEY = base64.b64encode(b"b" * 32).decode()
+VAULT = Vault.from_text(MASTER_KEY)
+FIRST_PROJECT = 2001
+HANG_GUARD_S = 60
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1100, "height": 800}
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A project of the platform, and how its merchant signs."""
+
+    stage: "Stage"
+    project_id: int
+    secret: str
+
+    def parameters(self, **changes: Any) -> dict[str, Any]:
+        """Signed page parameters; each call is another payment unless it names its id."""
+        asked = {
+            "project_id": self.project_id,
+            "payment_id": f"P{secrets.token_hex(5)}",
+            "payment_amount": 1000,
+            "payment_currency": "KRW",
+            "customer_id": "1234",
+            **changes,
+        }
+        return {**asked, "signature": SignatureHandler(self.secret).sign(dict(asked))}
+
+    def url(self, **changes: Any) -> str:
+        return f"{self.stage.page_url}/payment?{urlencode(self.parameters(**changes))}"
+
+    async def told(self, payment_id: str) -> list[str]:
+        """Payment statuses of the callbacks that have arrived, once the last one is final."""
+        for _ in range(600):
+            statuses = [
+                body["payment"]["status"]
+                for body in self.stage.callbacks
+                if body["payment"]["id"] == payment_id and verify(body, body["signature"], [self.secret])
+            ]
+            if statuses and statuses[-1] in ("success", "decline"):
+                return statuses
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"no final callback for {payment_id}")
+
+
+@dataclass(slots=True)
+class Stage:
+    simulator: Simulator
+    database_url: str
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    page_url: str = ""
+    merchant_url: str = ""
+    shop_url: str = ""
+    browser: Browser = None  # type: ignore[assignment]
+    database: Database = None  # type: ignore[assignment]
+    callbacks: list[dict[str, Any]] = field(default_factory=list)
+    site: dict[str, str] = field(default_factory=dict)
+    _parts: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _projects: int = FIRST_PROJECT
+    _thread: threading.Thread = None  # type: ignore[assignment]
+
+    # --- the thread ---
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self.loop.run_forever, name="stage", daemon=True)
+        self._thread.start()
+        self.run(self._open())
+
+    def stop(self) -> None:
+        self.run(self._parts.aclose())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(HANG_GUARD_S)
+        self.loop.close()
+
+    def run(self, story: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(story, self.loop).result(HANG_GUARD_S)
+
+    # --- the parts ---
+
+    async def _open(self) -> None:
+        listeners = [_listener() for _ in range(3)]
+        self.page_url, self.merchant_url, self.shop_url = map(_url, listeners)
+        self.database = await Database.connect(self.database_url, size=2)
+        self._parts.push_async_callback(self.database.close)
+        shop = await self._prepare()
+        settings = Settings(
+            database_url=self.database_url,
+            master_key=MASTER_KEY,
+            page_url=self.page_url,
+            callback_allow=("127.0.0.0/8",),
+            callback_http=True,
+            clock_file=self.simulator.clock_file,
+        )
+        await self._serve(Application(settings), listeners[0])
+        await self._merchant(listeners[1])
+        await self._serve(create_shop(shop), listeners[2])
+        await self._worker(settings)
+        playwright = await self._parts.enter_async_context(async_playwright())
+        self.browser = await playwright.chromium.launch(
+            executable_path=chromium.ensure(), args=list(chromium.SWITCHES)
+        )
+        self._parts.push_async_callback(self.browser.close)
+
+    async def _prepare(self) -> ShopSettings:
+        async with self.database.transaction() as tx:
+            at_simulator = account_settings_for_simulator(self.simulator.url)
+            await save_account(tx, VAULT, 1, MID, MERCHANT_KEY, at_simulator)
+        shop = await self.project(callback_url=f"{self.shop_url}/callbacks")
+        return ShopSettings(
+            gate_url=self.page_url,
+            page_url=f"{self.page_url}/payment",
+            own_url=self.shop_url,
+            simulator_url=self.simulator.url,
+            project_id=shop.project_id,
+            secret=shop.secret,
+            data_dir=self.simulator.clock_file.parent / "browser-shop",
+        )
+
+    async def _serve(self, app: Any, listener: socket.socket) -> None:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", ws="none"))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:
+            assert not serving.done(), "the server did not start"
+            await asyncio.sleep(0.01)
+
+        async def end() -> None:
+            server.should_exit = True
+            await serving
+
+        self._parts.push_async_callback(end)
+
+    async def _worker(self, settings: Settings) -> None:
+        platform = await self._parts.enter_async_context(opened(settings))
+        stop = asyncio.Event()
+        duties = asyncio.create_task(run_duties(platform, stop))
+
+        async def end() -> None:
+            stop.set()
+            await duties
+
+        self._parts.push_async_callback(end)
+
+    async def _merchant(self, listener: socket.socket) -> None:
+        runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        self._parts.push_async_callback(runner.cleanup)
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        """The merchant's site: pages that tests put there, a page for every other address, and the receiver of callbacks."""
+        if request.path == "/callbacks":
+            self.callbacks.append(json.loads(await request.read()))
+            return web.Response()
+        html = self.site.get(request.path, f"<!doctype html><title>shop</title><h1>{request.path}</h1>")
+        return web.Response(text=html, content_type="text/html", headers={"Cache-Control": "no-store"})
+
+    # --- what tests ask for ---
+
+    async def project(self, **settings: Any) -> Shop:
+        """A project of its own, whose payment page this merchant's site may show in a frame."""
+        self._projects += 1
+        shop = Shop(self, self._projects, f"secret of {self._projects}")
+        known = {
+            "callback_url": f"{self.merchant_url}/callbacks",
+            "frame_origins": [self.merchant_url, self.shop_url],
+        }
+        async with self.database.transaction() as tx:
+            name = "찻집 Tea House"
+            await create_project(tx, VAULT, shop.project_id, name, shop.secret, 1, {**known, **settings})
+        return shop
+
+    def publish(self, path: str, html: str) -> str:
+        """Puts a page on the merchant's site."""
+        self.site[path] = f"<!doctype html><html lang=en><title>shop</title>{html}"
+        return f"{self.merchant_url}{path}"
+
+    @asynccontextmanager
+    async def visitor(
+        self, *, size: Mapping[str, int] = PHONE, expected: tuple[str, ...] = (), **context: Any
+    ) -> AsyncIterator[Page]:
+        """A page of a fresh browser profile. Whatever the browser complains about fails the test, except the `expected`."""
+        complaints: list[str] = []
+        options: dict[str, Any] = {"locale": "en-US", "viewport": dict(size), **context}
+        profile = await self.browser.new_context(**options)
+        profile.set_default_timeout(10_000)
+        profile.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        profile.on("weberror", lambda error: complaints.append(str(error.error)))
+        try:
+            yield await profile.new_page()
+            assert [] == [text for text in complaints if not any(part in text for part in expected)]
+            assert [] == [cookie for cookie in await profile.cookies() if self._is_ours(cookie)]
+        except BaseException:
+            await self._keep_picture(profile)
+            raise
+        finally:
+            await profile.close()
+
+    def _is_ours(self, cookie: Mapping[str, Any]) -> bool:
+        return str(cookie.get("domain")) == "127.0.0.1"
+
+    async def _keep_picture(self, profile: BrowserContext) -> None:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        for number, page in enumerate(profile.pages):
+            await page.screenshot(path=PICTURES / f"failed-{number}.png", full_page=True)
+
+    async def picture(self, page: Page, name: str) -> None:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        await page.screenshot(path=PICTURES / f"{name}.png", full_page=True, animations="disabled")
+
+
+async def choose(window: Page | Frame, outcome: str = "card") -> None:
+    """The payer's choice in the simulated window."""
+    await window.wait_for_url("**/window/**")
+    if outcome in ("card", "points", "mixed"):
+        await window.check("[name=agree]")
+    await window.click(f"button[value={outcome}]")
+
+
+async def press_pay(page: Page | Frame) -> None:
+    await page.click("#pay .main")
+
+
+def _listener() -> socket.socket:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(64)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
