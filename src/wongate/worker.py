@@ -36,6 +36,7 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
 async def run_duties(platform: Platform, stop: asyncio.Event) -> None:
     door = Door(platform)
     delivery = Delivery(platform)
+    resending = Resending(platform)
     waking = Waking(platform, door)
     pushing = Pushing(platform)
     duties: dict[str, Callable[[], Awaitable[int]]] = {
@@ -49,6 +50,7 @@ async def run_duties(platform: Platform, stop: asyncio.Event) -> None:
     await asyncio.gather(*(_repeat(name, duty, stop) for name, duty in duties.items()))
     await waking.drain()
     await delivery.drain()
+    await resending.drain()
     await pushing.drain()
 
 
