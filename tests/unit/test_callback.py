@@ -8,6 +8,7 @@ import pytest
 from tests.unit import nouns
 from tests.unit.nouns import SECRET, project
 
+from wongate.connections.json_text import dumps
 from wongate.domain import callback
 from wongate.domain.lifecycle import Kind, Stage, Status
 from wongate.domain.members import Flaw
@@ -157,7 +158,8 @@ def test_an_error_callback_keeps_the_standard_shape_and_names_its_errors() -> No
 
 
 def test_a_signed_callback_verifies_and_ends_with_its_signature() -> None:
-    text = callback.signed(callback.body(project(), payment(description="1;2 한글"), operation()), SECRET)
+    body = callback.body(project(), payment(description="1;2 한글"), operation())
+    text = dumps(callback.signed(body, SECRET))
 
     message = json.loads(text)
 

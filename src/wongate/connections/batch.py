@@ -44,7 +44,7 @@ class Batch(Generic[Item, Result]):
             task = asyncio.create_task(self._work())
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-        return await asyncio.shield(future)
+        return await future
 
     async def _work(self) -> None:
         while self._waiting:

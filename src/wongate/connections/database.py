@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from wongate.connections.json_text import dumps
+
 T = TypeVar("T")
 Tx = Any
 """A connection inside a transaction; asyncpg's own types are not exported in a form that helps here."""
@@ -119,7 +121,7 @@ class Database:
 async def _speak_json(connection: Any) -> None:
     await connection.set_type_codec(
         "jsonb",
-        encoder=lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str),
+        encoder=dumps,
         decoder=json.loads,
         schema="pg_catalog",
     )

@@ -1,6 +1,5 @@
 """What merchants are told: the signed callback bodies, where they go, and when they are tried again."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -32,16 +31,12 @@ def delay_after(failures: int) -> float | None:
 
 def wire_date(moment: datetime) -> str:
     """`YYYY-MM-DDThh:mm:ss+0000`, the only form that all clients read alike (section 1.4)."""
-    return (
-        moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + "+0000"
-    )  # a third of what strftime takes
+    return moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + "+0000"  # a third of strftime's time
 
 
-def signed(message: dict[str, Any], secret: str) -> str:
-    """The message as JSON text with its signature as the last root member."""
-    return json.dumps(
-        {**message, "signature": sign(message, secret)}, ensure_ascii=False, separators=(",", ":")
-    )
+def signed(message: dict[str, Any], secret: str) -> dict[str, Any]:
+    """The message with its signature as the last root member."""
+    return {**message, "signature": sign(message, secret)}
 
 
 def body(

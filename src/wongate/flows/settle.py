@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 from wongate.connections.batch import Batch
 from wongate.connections.database import Tx
+from wongate.connections.json_text import dumps
 from wongate.domain import callback, ledger
 from wongate.domain.lifecycle import FINAL, Event, Stage, advance
+from wongate.domain.members import Flaw
 from wongate.domain.outcome import Exchange, Form
 from wongate.domain.payment import FINISHED, Operation, Payment, Project, payment_after
-from wongate.domain.members import Flaw
 from wongate.domain.retry import retry_until
 from wongate.flows.platform import Platform
 from wongate.store import callbacks, payments
@@ -199,7 +200,8 @@ def callback_rows(
         return []  # E-17
     if not addresses:
         return []
-    text = callback.signed(callback.body(project, payment, operation, form=form, flaws=flaws), project.secret)
+    message = callback.body(project, payment, operation, form=form, flaws=flaws)
+    text = dumps(callback.signed(message, project.secret))
     created_at = operation.changed_at
     due_at = (
         created_at

@@ -86,10 +86,6 @@ class Written:
             getattr(self, name).extend(getattr(other, name))
 
 
-def _row(noun: Payment | Operation) -> dict[str, Any]:
-    return {name: getattr(noun, name) for name in noun.__slots__}
-
-
 def _payment(row: Row) -> Payment:
     return Payment(**{**row, "status": PaymentStatus(row["status"])})
 
@@ -158,13 +154,16 @@ async def operations(tx: Tx, project_id: int, payment_no: int) -> list[Operation
 
 async def insert_payments(tx: Tx, payments: Sequence[tuple[Payment, str]]) -> set[int]:
     """Pairs of payment and payment key; answers with the payment numbers that are new, the other rows' ids are taken."""
-    rows = [{**_row(payment), "payment_key": key} for payment, key in payments]
+    rows = [
+        {**{name: getattr(payment, name) for name in Payment.__slots__}, "payment_key": key}
+        for payment, key in payments
+    ]
     return {row["payment_no"] for row in await tx.fetch(_INSERT_PAYMENTS, as_json(rows))}
 
 
 async def reopen(tx: Tx, payment: Payment) -> None:
     """A payment in `error` was never initiated: the same id opens it anew (section 3.2)."""
-    await tx.execute(_REOPEN_PAYMENT, as_json([_row(payment)]))
+    await tx.execute(_REOPEN_PAYMENT, as_json([payment]))
 
 
 async def versions(tx: Tx, keys: Sequence[Key]) -> dict[Key, str]:
@@ -190,7 +189,7 @@ async def write(tx: Tx, written: Written) -> None:
         ),
     ):
         if nouns:
-            await tx.execute(statement, as_json([_row(noun) for noun in nouns.values()]))
+            await tx.execute(statement, as_json(list(nouns.values())))
     for name, statement in _INSERTS.items():
         rows = getattr(written, name)
         if rows:

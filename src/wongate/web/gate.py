@@ -52,6 +52,14 @@ class Gate:
         self._intake = intake
         self._door = door
         self._trusted_proxies = trusted_proxies
+        self._fixed: dict[str, Story] = {
+            "/v2/payment/status": self._status,
+            "/v2/payment/status/request": self._status_of_request,
+            "/v2/info/available_methods_for_merchant/list": self._methods,
+            "/v2/info/check/signature": self._signature_is_right,
+            "/v2/customer/saved_account/list": self._nothing_saved,
+            "/v2/customer/saved_account/delete": self._nothing_saved,
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -80,16 +88,8 @@ class Gate:
         return story
 
     def _named(self, path: str) -> Story | None:
-        fixed: dict[str, Story] = {
-            "/v2/payment/status": self._status,
-            "/v2/payment/status/request": self._status_of_request,
-            "/v2/info/available_methods_for_merchant/list": self._methods,
-            "/v2/info/check/signature": self._signature_is_right,
-            "/v2/customer/saved_account/list": self._nothing_saved,
-            "/v2/customer/saved_account/delete": self._nothing_saved,
-        }
-        if path in fixed:
-            return fixed[path]
+        if path in self._fixed:
+            return self._fixed[path]
         if path in REFUND_PATHS:
             return self._refund
         if path in NOT_OFFERED or path.startswith(CONTINUATIONS):

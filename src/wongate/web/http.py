@@ -1,10 +1,10 @@
 """The thin layer under the machine interfaces: bodies in, JSON out. Pages use Starlette."""
 
 import ipaddress
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from wongate.connections.json_text import dumps
 from wongate.domain import codes
 from wongate.domain.refusal import Refused
 from wongate.domain.requests import BODY_MAX
@@ -65,7 +65,7 @@ def in_networks(address: str, networks: Sequence[str]) -> bool:
 async def answer_json(
     send: Send, body: Mapping[str, Any], status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()
 ) -> None:
-    await answer_text(send, json.dumps(body, ensure_ascii=False, separators=(",", ":")), status, headers)
+    await answer_text(send, dumps(body), status, headers)
 
 
 async def answer_text(

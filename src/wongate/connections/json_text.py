@@ -1,0 +1,27 @@
+"""JSON out: rows for the database, answers, callback bodies. orjson does in a microsecond what the standard library does in ten.
+
+JSON in stays with the standard library, which can refuse duplicate members.
+"""
+
+import json
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON text. Datetimes become ISO 8601, dataclasses objects, members of enums their values."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # integers beyond 64 bits, which a merchant's own data may hold
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return str(value)
