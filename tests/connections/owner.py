@@ -19,7 +19,11 @@ import json, sys
 from pathlib import Path
 from wongate.connections import embedded, processes
 try:
-    server = embedded.start(Path(sys.argv[1]), progress=lambda line: print(json.dumps({"progress": line}), flush=True))
+    server = embedded.start(
+        Path(sys.argv[1]),
+        settings={"fsync": "off"},  # no test cuts the power
+        progress=lambda line: print(json.dumps({"progress": line}), flush=True),
+    )
 except embedded.AlreadyRunning as error:
     print(json.dumps({"running_at": error.url}), flush=True)
 else:
@@ -65,7 +69,6 @@ def owner_of(
 
 
 def make_first_row(data_dir: Path) -> None:
-    # Without fsync, which takes its time for a thousand new files. No test cuts the power.
     with embedded.start(data_dir, settings={"fsync": "off"}) as server:
         query(server.url, "CREATE TABLE kept AS SELECT 'committed' AS row")
 

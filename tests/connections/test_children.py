@@ -195,7 +195,7 @@ from pathlib import Path
 from wongate.connections import embedded
 from wongate.connections.children import Supervisor
 with Supervisor(lambda line: print(line, flush=True)) as supervisor:
-    server = embedded.start(Path(sys.argv[1]))
+    server = embedded.start(Path(sys.argv[1]), settings={"fsync": "off"})
     supervisor.keep(server)
     print(server.pid, server.url, flush=True)
     supervisor.run()
