@@ -19,7 +19,10 @@ _PAYMENT_FIXED = (
     "payment_id text, method text, source text, amount bigint, currency text, description text, customer_id text, "
     "created_at timestamptz, request jsonb"
 )
-_PAYMENT_LIVE = "status text, captured bigint, refunded bigint, reserved bigint, sale_id bigint, flag text, changed_at timestamptz"
+_PAYMENT_LIVE = (
+    "status text, captured bigint, refunded bigint, reserved bigint, sale_id bigint, flag text, "
+    "changed_at timestamptz"
+)
 _OPERATION_KEY = "project_id bigint, operation_id bigint"
 _OPERATION_FIXED = (
     "payment_no bigint, kind text, amount bigint, currency text, request_id text, request_hash text, description text, "

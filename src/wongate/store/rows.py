@@ -18,7 +18,8 @@ def names(columns: str) -> str:
 
 def insert(table: str, columns: str, more: str = "") -> str:
     """An INSERT of the rows in $1; `columns` are names with types."""
-    return f"INSERT INTO {table} ({names(columns)}) SELECT {names(columns)} FROM json_to_recordset($1::json) AS r({columns}){more}"
+    source = f"json_to_recordset($1::json) AS r({columns})"
+    return f"INSERT INTO {table} ({names(columns)}) SELECT {names(columns)} FROM {source}{more}"
 
 
 def update(table: str, key: str, columns: str) -> str:
