@@ -262,10 +262,10 @@ def test_a_start_waits_for_the_server_of_an_owner_that_was_killed(data_dir):
         owner.kill()
         owner.wait()
     with run_script(OWNER, data_dir) as next_owner:
-        assert next_owner.stdout is not None
-        assert "waiting for the previous" in next_owner.stdout.readline()
-
-        os.kill(answer["pid"], signal.SIGCONT)
+        try:
+            assert "waiting for the previous" in next_owner.stdout.readline()
+        finally:
+            os.kill(answer["pid"], signal.SIGCONT)
 
         assert "committed" == query(answer_of(next_owner)["url"], FIRST_ROW)
 
