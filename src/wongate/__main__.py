@@ -312,9 +312,11 @@ def _sandbox(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     import uvicorn
 
+    from wongate.app import SUPERVISOR_VARIABLE
     from wongate.settings import load
 
     settings = load()
+    os.environ[SUPERVISOR_VARIABLE] = str(os.getpid())
     uvicorn.run(
         "wongate.app:create",
         factory=True,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -34,6 +35,8 @@ RENEW_S = 20
 
 PAGE_PATHS = frozenset({"/v1/params/check"})
 """Belongs to the Payment Page (E-30), although the Data API has the prefix."""
+
+SUPERVISOR_VARIABLE = "WONGATE_SERVE_PID"
 
 LEASE_MARGIN_S = 10
 """Numbers stop this long before the lease ends, for clocks that differ."""
@@ -98,6 +101,15 @@ async def _keep_lease(database: Database, node: int, holder: str, ids: Ids) -> N
             log.warning("node number not renewed", exc_info=True)
 
 
+async def _end_with_supervisor() -> None:
+    """Server processes of `serve --processes N` must not outlive it, also when it was killed: nobody would stop them."""
+    supervisor = int(os.environ.get(SUPERVISOR_VARIABLE, "0"))
+    while supervisor in (0, os.getpid(), os.getppid()):
+        await asyncio.sleep(1)
+    log.warning("the supervising process has gone")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 class Application:
     """The ASGI application: machine interfaces by path prefix, everything else is a page."""
 
@@ -130,8 +142,10 @@ class Application:
         try:
             async with opened(self._settings) as platform:
                 self.compose(platform)
+                watching = asyncio.create_task(_end_with_supervisor())
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
+                watching.cancel()
         except Exception as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
