@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from wongate import __version__
 from wongate.connections.database import Unavailable
@@ -21,6 +22,12 @@ Command = Callable[[argparse.Namespace], int]
 
 class CommandError(Exception):
     """What the user can put right; the text says how."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line like every other error; argparse would print the usage above it."""
+        self.exit(2, f"wongate: {message} (see `{self.prog} --help`)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="wongate",
         description="A self-hosted payment platform for Payco, wire-compatible with ECommPay's public APIs.",
         epilog="Start with `wongate sandbox`: everything on this machine, offline, nothing to set up.",
