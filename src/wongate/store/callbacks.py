@@ -50,7 +50,7 @@ async def lanes_due(tx: Tx, now: datetime) -> list[tuple[int, str]]:
     """Lanes with a callback to send, read without locks: one index probe per lane, however many rows wait."""
     rows = await tx.fetch(
         "SELECT project_id, lane FROM lane l WHERE EXISTS (SELECT 1 FROM callback c WHERE c.project_id = l.project_id "
-        "AND c.lane = l.lane AND c.state = 'waiting' AND c.due_at <= $1)",
+        "AND c.lane = l.lane AND c.state = 'waiting' AND c.due_at <= $1) ORDER BY project_id, lane",
         now,
     )
     return [(row["project_id"], row["lane"]) for row in rows]
@@ -62,7 +62,7 @@ async def claim(
     """Takes what is due in one lane, oldest first. The attempt is counted here, before anything is sent (F16)."""
     rows = await tx.fetch(
         "WITH due AS MATERIALIZED (SELECT operation_id, callback_id FROM callback WHERE project_id = $1 AND lane = $2 "
-        "AND state = 'waiting' AND due_at <= $3 ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED) "
+        "AND state = 'waiting' AND due_at <= $3 ORDER BY due_at, callback_id LIMIT $5 FOR UPDATE SKIP LOCKED) "
         "UPDATE callback c SET due_at = $4, attempt = attempt + 1 FROM due WHERE c.project_id = $1 "
         "AND c.operation_id = due.operation_id AND c.callback_id = due.callback_id "
         "RETURNING c.project_id, c.operation_id, c.callback_id, c.payment_no, c.intermediate, c.lane, c.url, c.body, "

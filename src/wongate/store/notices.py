@@ -33,24 +33,25 @@ async def record(
 async def projects_to_wake(tx: Tx, now: datetime) -> list[int]:
     rows = await tx.fetch(
         "SELECT project_id FROM project p WHERE EXISTS "
-        "(SELECT 1 FROM notice n WHERE n.project_id = p.project_id AND n.wake_at <= $1)",
+        "(SELECT 1 FROM notice n WHERE n.project_id = p.project_id AND n.wake_at <= $1) ORDER BY project_id",
         now,
     )
     return [row["project_id"] for row in rows]
 
 
 async def claim(tx: Tx, project_id: int, now: datetime, lease_until: datetime) -> list[Mapping[str, Any]]:
-    return [
-        dict(row)
-        for row in await tx.fetch(
-            "UPDATE notice SET wake_at = $3 WHERE project_id = $1 AND (reference, state) IN "
-            "(SELECT reference, state FROM notice WHERE project_id = $1 AND wake_at <= $2 ORDER BY wake_at LIMIT 50 "
-            "FOR UPDATE SKIP LOCKED) RETURNING project_id, operation_id, reference, state, raw",
-            project_id,
-            now,
-            lease_until,
-        )
-    ]
+    """Notices whose time has come, oldest first."""
+    rows = await tx.fetch(
+        "UPDATE notice SET wake_at = $3 WHERE project_id = $1 AND (reference, state) IN "
+        "(SELECT reference, state FROM notice WHERE project_id = $1 AND wake_at <= $2 "
+        "ORDER BY wake_at, reference, state LIMIT 50 FOR UPDATE SKIP LOCKED) "
+        "RETURNING project_id, operation_id, reference, state, raw, received_at",
+        project_id,
+        now,
+        lease_until,
+    )
+    order = ("received_at", "reference", "state")
+    return sorted((dict(row) for row in rows), key=lambda row: [row[name] for name in order])
 
 
 async def finish(tx: Tx, project_id: int, reference: str, state: str, verdict: str) -> None:

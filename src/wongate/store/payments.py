@@ -203,7 +203,7 @@ async def projects_to_wake(tx: Tx, now: datetime) -> list[int]:
     """Projects in which an operation waits for the worker; a plain read, so that each claim stays inside one project."""
     rows = await tx.fetch(
         "SELECT project_id FROM project p WHERE EXISTS "
-        "(SELECT 1 FROM operation o WHERE o.project_id = p.project_id AND o.wake_at <= $1)",
+        "(SELECT 1 FROM operation o WHERE o.project_id = p.project_id AND o.wake_at <= $1) ORDER BY project_id",
         now,
     )
     return [row["project_id"] for row in rows]
@@ -218,7 +218,7 @@ async def claim_to_wake(
     """
     rows = await tx.fetch(
         "WITH due AS MATERIALIZED (SELECT operation_id FROM operation WHERE project_id = $1 AND wake_at <= $2 "
-        "ORDER BY wake_at LIMIT $4 FOR UPDATE SKIP LOCKED) "
+        "ORDER BY wake_at, operation_id LIMIT $4 FOR UPDATE SKIP LOCKED) "
         "UPDATE operation SET wake_at = $3, attempt = attempt + 1 FROM due "
         "WHERE project_id = $1 AND operation.operation_id = due.operation_id "
         f"RETURNING {names(_OPERATION_COLUMNS).replace('operation_id', 'operation.operation_id', 1)}",
@@ -227,4 +227,4 @@ async def claim_to_wake(
         lease_until,
         limit,
     )
-    return [_operation(row) for row in rows]
+    return sorted((_operation(row) for row in rows), key=lambda operation: operation.operation_id)
