@@ -1,5 +1,8 @@
-"""What went over the wires, judged at once and kept for the end. Shares no code with the platform: signatures, schedules and rules are
-written a second time here, and the database is read with SQL of its own (`books.py`)."""
+"""What went over the wires, judged at once and kept for the end.
+
+Shares no code with the platform: signatures, schedules and rules are written a second time here, and the database is read with
+SQL of its own (`books.py`).
+"""
 
 import hashlib
 import json
@@ -21,7 +24,12 @@ if TYPE_CHECKING:
     from tests.simulation.process import Process
     from tests.simulation.world import World
 
-TOLERATED = (Unavailable, asyncpg.PostgresConnectionError, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+TOLERATED = (
+    Unavailable,
+    asyncpg.PostgresConnectionError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+)
 """What a lost connection may end in; whatever was under way is found again."""
 
 
@@ -55,7 +63,9 @@ class Auditor:
         self.unsigned: set[str] = set()
         self.sends: dict[tuple[str, str], Sends] = {}  # by address and callback
         self.received: dict[tuple[str, str], set[str]] = defaultdict(set)
-        self.notices_taken: set[tuple[str, str]] = set()  # TID and cancel's order number that the platform answered with OK
+        self.notices_taken: set[tuple[str, str]] = (
+            set()
+        )  # TID and cancel's order number that the platform answered with OK
         self.refused: Counter[int] = Counter()
 
     def violated(self, rule: str, text: str) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.merchant import CALLBACK_URL, COPY_URL, REFUND_PATH, SALE_PATH
+from tests.simulation.merchant import CALLBACK_URL, COPY_URL, SALE_PATH
+from tests.simulation.swarm import DATABASE, PROCESS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -76,19 +77,34 @@ class Snapshot:
         self.cancels = {moid: books.cancellations(payment) for moid, payment in self.theirs.items()}
 
     def refunds(self, payment: Row) -> list[Row]:
-        return [operation for operation in self.of_payment[payment["payment_no"]] if operation["kind"] == "refund"]
+        return [
+            operation for operation in self.of_payment[payment["payment_no"]] if operation["kind"] == "refund"
+        ]
 
     def sales(self, payment: Row) -> list[Row]:
-        return [operation for operation in self.of_payment[payment["payment_no"]] if operation["kind"] == "sale"]
+        return [
+            operation for operation in self.of_payment[payment["payment_no"]] if operation["kind"] == "sale"
+        ]
 
 
 def check(world: "World", *, at_the_end: bool) -> None:
-    """Any moment will do for what rows say of themselves; the two sets of books are compared at the end, when no message is on its
-    way any more."""
+    """Any moment will do for what rows say of themselves; the two sets of books are compared at the end, when no message is on
+    its way any more."""
     snapshot = Snapshot(world)
-    found = [*sums(snapshot), *histories(snapshot), *finals_are_told(snapshot), *ledger(snapshot), *successes(world, snapshot)]
+    found = [
+        *sums(snapshot),
+        *histories(snapshot),
+        *finals_are_told(snapshot),
+        *ledger(snapshot),
+        *successes(world, snapshot),
+    ]
     if at_the_end:
-        found += [*both_books(snapshot), *acknowledged(world, snapshot), *limits(world, snapshot), *delivery(world, snapshot)]
+        found += [
+            *both_books(snapshot),
+            *acknowledged(world, snapshot),
+            *limits(world, snapshot),
+            *delivery(world, snapshot),
+        ]
     for rule, text in found:
         world.auditor.violated(rule, text)
 
@@ -129,12 +145,19 @@ def histories(snapshot: Snapshot) -> Found:
 
 def _payment_histories(snapshot: Snapshot) -> Found:
     for payment in snapshot.payments:
-        rows = [row for op in snapshot.of_payment[payment["payment_no"]] for row in snapshot.history[op["operation_id"]]]
+        rows = [
+            row
+            for op in snapshot.of_payment[payment["payment_no"]]
+            for row in snapshot.history[op["operation_id"]]
+        ]
         walked = ["", *(row["payment_status"] for row in sorted(rows, key=_in_time))]
         for step in {step for step in pairwise(walked) if step[0] != step[1]} - PAYMENT_WALKS:
             yield "I5", f"payment {payment['payment_id']} went {step[0]} -> {step[1]}"
         if payment["status"] != walked[-1]:
-            yield "I5", f"payment {payment['payment_id']} is {payment['status']}, its history ends {walked[-1]}"
+            yield (
+                "I5",
+                f"payment {payment['payment_id']} is {payment['status']}, its history ends {walked[-1]}",
+            )
 
 
 def _in_time(row: Row) -> tuple[Any, ...]:
@@ -146,14 +169,17 @@ def _in_time(row: Row) -> tuple[Any, ...]:
 def finals_are_told(snapshot: Snapshot) -> Found:
     """I4: a row for each address, made with the status."""
     for row in snapshot.transitions:
-        wanted = row["final"] or row["status"] == "awaiting redirect result" and row["seq"] == 1
+        wanted = row["final"] or (row["status"] == "awaiting redirect result" and row["seq"] == 1)
         urls = [callback["url"] for callback in snapshot.told[row["operation_id"], row["seq"]]]
         if wanted and CALLBACK_URL not in urls:
             yield "I4", f"{row['operation_id']} became {row['status']} and nobody is told"
         if len(urls) != len(set(urls)):
             yield "I4", f"{row['operation_id']}: one address is told twice"
         if urls and not wanted:
-            yield "I4", f"{row['operation_id']}: a callback for a step that is none of the merchant's business"
+            yield (
+                "I4",
+                f"{row['operation_id']}: a callback for a step that is none of the merchant's business",
+            )
     for callback in snapshot.callbacks:
         operation = json.loads(callback["body"])["operation"]
         row = next(r for r in snapshot.history[callback["operation_id"]] if r["seq"] == callback["seq"])
@@ -224,7 +250,10 @@ def _refunds_in_both(snapshot: Snapshot, payment: Row, sale: Row) -> Found:
             yield "I3", f"{what} was never sent, the provider cancelled {amounts}"
     for name, amounts in named.items():
         if name:
-            yield "I3", f"{payment['payment_id']}: the provider cancelled {amounts} as {name}, which we do not know"
+            yield (
+                "I3",
+                f"{payment['payment_id']}: the provider cancelled {amounts} as {name}, which we do not know",
+            )
 
 
 def acknowledged(world: "World", snapshot: Snapshot) -> Found:
@@ -262,7 +291,7 @@ def limits(world: "World", snapshot: Snapshot) -> Found:
 def delivery(world: "World", snapshot: Snapshot) -> Found:
     """E-19, section 4.6, I8."""
     bodies = {(callback["url"], callback["body"].encode()): callback for callback in snapshot.callbacks}
-    disturbed = world.swarm.on.keys() & {"crash", "freeze", "skew", "clock jump", "connection lost", "lost before commit", "lost after commit"}
+    disturbed = world.swarm.on.keys() & {*DATABASE, *PROCESS}
     for (url, name), sends in world.auditor.sends.items():
         callback = bodies.get((url, sends.body))
         if callback is None:
@@ -320,6 +349,3 @@ def _may_wait(world: "World", snapshot: Snapshot, operation: Row) -> bool:
     by_hand = any(cancel.kind == "admin" for cancel in snapshot.cancels[sale["order_number"]])
     told = (theirs.tid, name) in world.auditor.notices_taken
     return operation["stage"] == "asking" and not told and (not whole or by_hand)
-
-
-__all__ = ["REFUND_PATH", "check", "settled"]

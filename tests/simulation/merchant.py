@@ -85,7 +85,9 @@ class Merchant:
         """The same bytes again and again while there is no answer, as a careful shop does (E-6)."""
         for _ in range(PATIENCE):
             self._world.auditor.asked(path, body)
-            answer = await self._world.network.to_platform("gate", path, body, caller_ip=MERCHANT_IP, wait_s=20)
+            answer = await self._world.network.to_platform(
+                "gate", path, body, caller_ip=MERCHANT_IP, wait_s=20
+            )
             if answer is not None and answer.status != 503:
                 return answer
             await asyncio.sleep(self._random.uniform(0.5, 20))
@@ -141,14 +143,19 @@ class Merchant:
             case "partials":
                 return [self._partials(order, [amount // 5] * draw.randint(1, 5))]
             case "at once":
-                return [self._refund(order, amount * draw.randint(2, 9) // 10) for _ in range(draw.randint(2, 4))]
+                return [
+                    self._refund(order, amount * draw.randint(2, 9) // 10) for _ in range(draw.randint(2, 4))
+                ]
             case "twice the same":
                 body = self._refund_body(order, draw.choice((None, amount // 3)), "")
                 return [self.post(REFUND_PATH, body), self.post(REFUND_PATH, body)]
             case "too much":
                 return [self._refund(order, amount + draw.choice((1, 1000, 10**9)))]
             case "same id":
-                return [self._refund(order, amount // 4, refund_id="r1"), self._refund(order, amount // 3, refund_id="r1")]
+                return [
+                    self._refund(order, amount // 4, refund_id="r1"),
+                    self._refund(order, amount // 3, refund_id="r1"),
+                ]
             case "not positive":
                 return [self._refund(order, draw.choice((0, -1, -amount)))]
         return []

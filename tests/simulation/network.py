@@ -49,24 +49,28 @@ class Network:
         self._world.auditor.calls_provider(process, url, body)
         kind = self._world.swarm.of_edge("provider")
         if kind == "duplicate" and b"CancelMsg" in body:
-            kind = "delay"  # TCP delivers a POST once; only what the provider itself takes once may come twice
+            kind = (
+                "delay"  # TCP delivers a POST once; only what the provider itself takes once may come twice
+            )
         self._world.tell("network", f"provider {kind}")
         if kind == "refuse":
             await asyncio.sleep(self._random.uniform(0.001, connect_s))
             return NeverLeft("no connection: Connection refused")
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        asyncio.create_task(self._at_provider(url, body, kind, answered))
+        self._world.spawn(self._at_provider(url, body, kind, answered))
         try:
             return await asyncio.wait_for(answered, total_s)
         except TimeoutError:
             return NoAnswer("no answer in time")
 
-    async def _at_provider(self, url: str, body: bytes, kind: str, answered: "asyncio.Future[Answer]") -> None:
+    async def _at_provider(
+        self, url: str, body: bytes, kind: str, answered: "asyncio.Future[Answer]"
+    ) -> None:
         if kind == "drop request":
             return await self._lost(answered)
         await asyncio.sleep(self._way_s(kind))
         if kind == "duplicate":
-            asyncio.create_task(self._again_at_provider(url, body))
+            self._world.spawn(self._again_at_provider(url, body))
         status, content = await self._world.provider.answer(url, body)
         await asyncio.sleep(self._way_s("slow" if kind == "slow" else ""))
         if kind == "drop answer" or status == 0:
@@ -157,9 +161,9 @@ class Network:
                 answered.set_result(response)
 
         if kind != "drop request":
-            asyncio.create_task(deliver())
+            self._world.spawn(deliver())
         if kind == "duplicate":
-            asyncio.create_task(deliver())
+            self._world.spawn(deliver())
         try:
             return await asyncio.wait_for(answered, wait_s)
         except TimeoutError:

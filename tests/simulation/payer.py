@@ -1,4 +1,4 @@
-"""A payer with a browser: pays, cancels, walks away, comes back twice, presses reload, or tampers with what the browser carries."""
+"""A payer with a browser: pays, cancels, walks away, comes back twice, reloads, or tampers with what the browser carries."""
 
 import asyncio
 from collections.abc import Mapping
@@ -47,8 +47,12 @@ class Payer:
             arm = {"on": "window", "kind": "contradicting_result", "moid": payment.moid, "first": first}
             self._world.provider.sim.faults.arm(arm)
         deliveries = self._world.provider.chosen(payment, choice, "0" if draw.random() < 0.1 else "")
-        returns = [(urlsplit(delivery.url).path, delivery.fields, delivery.charset) for delivery in deliveries]
-        self._world.returns += [(self._order.amount, fields) for _, fields, _ in returns if choice not in ("cancel", "fail")]
+        returns = [
+            (urlsplit(delivery.url).path, delivery.fields, delivery.charset) for delivery in deliveries
+        ]
+        self._world.returns += [
+            (self._order.amount, fields) for _, fields, _ in returns if choice not in ("cancel", "fail")
+        ]
         await self._come_back(returns, manner)
 
     def _drawn(self, weighted: tuple[tuple[str, int], ...]) -> str:
@@ -88,8 +92,13 @@ class Payer:
 
     def _swapped(self, fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Another payer's good result of the same amount, presented for this order: Moid is not signed."""
-        others = [other for amount, other in self._world.returns if amount == self._order.amount and other != fields]
+        others = [
+            other for amount, other in self._world.returns if amount == self._order.amount and other != fields
+        ]
         if not others:
             return fields
         own = dict(fields)
-        return [(key, own.get("Moid", value) if key == "Moid" else value) for key, value in self._random.choice(others)]
+        return [
+            (key, own.get("Moid", value) if key == "Moid" else value)
+            for key, value in self._random.choice(others)
+        ]

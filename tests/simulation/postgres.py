@@ -22,7 +22,17 @@ LOCK_WAIT_S = 10.0
 IDLE_IN_TRANSACTION_S = 30.0
 """What production asks of the server (connections/database.py), kept here in virtual time."""
 
-_EMPTIED = "attempt callback lane notice exchange ledger_entry transition operation payment".split()
+_EMPTIED = [
+    "attempt",
+    "callback",
+    "lane",
+    "notice",
+    "exchange",
+    "ledger_entry",
+    "transition",
+    "operation",
+    "payment",
+]
 _NEXT_DUE = (
     "SELECT (SELECT min(wake_at) FROM operation WHERE wake_at IS NOT NULL) AS wake, "
     "(SELECT min(due_at) FROM callback WHERE state = 'waiting') AS callback, "
@@ -83,7 +93,12 @@ class Postgres:
         return dict(self.fetch(_NEXT_DUE)[0])
 
     def take(self) -> Any:
-        return self._free.pop() if self._free else self._connect()
+        """A connection inside a transaction that has not seen anything yet; to have it begun before saves a round trip."""
+        if self._free:
+            return self._free.pop()
+        raw = self._connect()
+        self.wait(raw.execute("BEGIN"))
+        return raw
 
     def give_back(self, session: "Session") -> None:
         """Called when a transaction has ended, one way or the other."""
@@ -106,7 +121,7 @@ class Pool:
         self._postgres = postgres
         self._process = process
 
-    async def acquire(self, timeout: float | None = None) -> "Session":  # noqa: ASYNC109
+    async def acquire(self, timeout: float | None = None) -> "Session":
         return Session(self._postgres, self._process)
 
     async def release(self, session: "Session") -> None:
@@ -170,14 +185,13 @@ class Session:
             raise
 
     async def _inside(self, first: bool, method: str, statement: str, arguments: tuple[Any, ...]) -> Any:
-        if first:
-            await self.raw.execute("BEGIN")
-        elif len(self._postgres.open_transactions) > 1:  # alone it cannot meet a lock
+        if not first and len(self._postgres.open_transactions) > 1:  # alone it cannot meet a lock
             await self.raw.execute("SAVEPOINT statement")
         return await getattr(self.raw, method)(statement, *arguments)
 
     async def _wait_for_a_lock(self, limit_s: float) -> None:
         self._process.world.count("waited for a lock")
+        self._process.world.tell(self._process.name, "waits for a lock")
         released: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._postgres.waiting.append(released)
         await asyncio.wait([released], timeout=limit_s)
@@ -204,7 +218,7 @@ class Session:
 
     def end(self, word: str) -> None:
         if self.raw is not None:
-            self._postgres.wait(self.raw.execute(word))
+            self._postgres.wait(self.raw.execute(f"{word} AND CHAIN"))
             self._postgres.give_back(self)
 
     def kill(self, why: str) -> None:
@@ -230,7 +244,9 @@ class Transaction:
     async def __aenter__(self) -> None:
         self._session.begin()
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: Any
+    ) -> None:
         if kind is None:
             await self._session.commit()
         else:

@@ -1,4 +1,4 @@
-"""A simulated process: production code composed as `app.py` composes it, on a clock, a database and a network that can fail it."""
+"""A simulated process: production code composed as `app.py` does, on a clock, a database and a network that can fail it."""
 
 import asyncio
 import logging
@@ -100,7 +100,7 @@ class Process:
         await self._stand()
 
     async def _stand(self) -> None:
-        while self.alive and self.world.loop.time() < self.frozen_until_s:
+        while self.alive and self.world.loop.time() < self.frozen_until_s:  # noqa: ASYNC110 - it may be frozen again
             await asyncio.sleep(self.frozen_until_s - self.world.loop.time())
         if not self.alive:
             await asyncio.Future()  # what a dead process was about to do never happens
@@ -138,7 +138,7 @@ class Process:
         if not self.alive:
             return None
         self._callers.append(answered)
-        asyncio.create_task(self._serve(method, path, body, headers, caller_ip, answered))
+        self.world.spawn(self._serve(method, path, body, headers, caller_ip, answered))
         response = await answered
         self._callers.remove(answered)
         return response
@@ -201,7 +201,7 @@ class Process:
             "notice": lambda: notice.tick(self.platform, self._door),
         }
         for due, duty in duties.items():
-            asyncio.create_task(self._repeat(due, duty))
+            self.world.spawn(self._repeat(due, duty))
 
     async def _repeat(self, due: str, duty: Callable[[], Awaitable[int]]) -> None:
         """`worker._repeat` without its idle looks: between them nothing can have come due that the world does not know of."""

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 
 from wongate_simulator import cancellation, webapi
-from wongate_simulator.books import Books, Notice, Payment
+from wongate_simulator.books import AUTHENTICATED, REFUSED, Books, Notice, Payment
 from wongate_simulator.codes import Refused
 from wongate_simulator.connections import Dropped
 from wongate_simulator.merchants import merge
@@ -60,6 +61,7 @@ class Provider:
         self.sim = Simulator(clock, books, {}, NoticeSender(clock, books))
         self._app = SimpleNamespace(state=SimpleNamespace(simulator=self.sim))
         self._silent_until_s = 0.0
+        self._woken = asyncio.Event()
         swarm = world.swarm
         settings = {
             "mid": MID,
@@ -87,8 +89,11 @@ class Provider:
         if trouble == "hang before":
             await asyncio.sleep(self._random.uniform(*HANG_S))
         status, content = await self._handled(urlsplit(url).path, body)
+        if trouble == "declined":
+            self._burn(fields.get("AuthToken", ""))
         if trouble == "other amount":
             content = self._with_other_amount(content)
+        self._woken.set()
         self._world.auditor.provider_answered(kind, fields, status, content)
         if trouble == "hang after":
             await asyncio.sleep(self._random.uniform(*HANG_S))
@@ -109,8 +114,14 @@ class Provider:
         for fault, wanted in self._armable(kind, fields):
             if swarm.strikes(f"nicepay: {fault}"):
                 self.sim.faults.arm({"on": kind, "tid": fields.get("TID", ""), **wanted})
-                break
+                return fault
         return ""
+
+    def _burn(self, token: str) -> None:
+        """An explicit refusal is the end of an authentication, also for a second copy of the request."""
+        payment = self.sim.books.by_token(token)
+        if payment is not None and payment.state == AUTHENTICATED:
+            self.sim.books.db.execute("UPDATE payment SET state = ? WHERE id = ?", (REFUSED, payment.id))
 
     def _armable(self, kind: str, fields: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
         draw, committed = self._random, self._random.random() < 0.5
@@ -136,7 +147,14 @@ class Provider:
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b"", "app": self._app}
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "headers": [],
+            "query_string": b"",
+            "app": self._app,
+        }
         response = await HANDLERS[path](Request(scope, receive))
         if isinstance(response, Dropped):
             return 0, b""
@@ -152,7 +170,7 @@ class Provider:
         answer["Signature"] = hashlib.sha256(signed.encode()).hexdigest()
         return json.dumps(answer, ensure_ascii=False).encode()
 
-    # --- the window --------------------------------------------------------------------------------------------------------------
+    # --- the window -------------------------------------------------------------------------------------------------------
 
     def opened(self, form: Mapping[str, str]) -> Payment | None:
         """None when the window refuses to open."""
@@ -173,7 +191,7 @@ class Provider:
             return False
         return True
 
-    # --- notices ------------------------------------------------------------------------------------------------------------------
+    # --- notices ----------------------------------------------------------------------------------------------------------
 
     async def send_notices(self) -> None:
         """`NoticeSender.run` on the virtual clock: until the world ends."""
@@ -183,14 +201,20 @@ class Provider:
             for notice in self.sim.books.due_notices(self.sim.clock.now(), 20):
                 if notice.id not in sending:
                     sending.add(notice.id)
-                    asyncio.create_task(self._send_notice(notice, sending))
-            await asyncio.sleep(self._pause_s())
+                    self._world.spawn(self._send_notice(notice, sending))
+            self._woken.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._pause_s())
 
-    def _pause_s(self) -> float:
-        """Until something is due; new notices are seen a second late at most."""
-        waiting = self.sim.books.db.execute("SELECT 1 FROM cancellation WHERE state = 'pending'").fetchone()
-        notices = self.sim.books.db.execute("SELECT 1 FROM notice WHERE next_at IS NOT NULL").fetchone()
-        return 1.0 if waiting or notices or not self._world.swarm.calm else 10.0
+    def _pause_s(self) -> float | None:
+        """Until the next notice, or the end of the next cancel in progress."""
+        pending = "SELECT min(settles_at) FROM cancellation WHERE state = 'pending'"
+        dues = [
+            self.sim.books.db.execute(query).fetchone()[0]
+            for query in ("SELECT min(next_at) FROM notice", pending)
+        ]
+        waits = [due - self.sim.clock.now() for due in dues if due is not None]
+        return max(0.5, min(waits)) if waits else None
 
     async def _send_notice(self, notice: Notice, sending: set[int]) -> None:
         text = await self._world.post_notice(notice.body)
@@ -199,6 +223,7 @@ class Provider:
         self.sim.books.note_try(notice, text, None if done else self.sim.clock.now() + REPEAT_S)
         self._world.auditor.notice_answered(notice.tid, notice.body, text)
         sending.discard(notice.id)
+        self._woken.set()
 
 
 def kind_of(path: str, fields: Mapping[str, str]) -> str:

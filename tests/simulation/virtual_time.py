@@ -21,9 +21,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.now_s = 0.0
         super().__init__(_Jumping(self))
+        self._kept: set[asyncio.Task[Any]] = set()
+        self.set_task_factory(_keeping)
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        """asyncio holds tasks weakly: those of a dead process, which nothing will ever wake, would be collected at any moment."""
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
 
     def time(self) -> float:
         return self.now_s
+
+
+def _keeping(loop: Any, story: Any, **options: Any) -> asyncio.Task[Any]:
+    task: asyncio.Task[Any] = asyncio.Task(story, loop=loop, **options)
+    loop.keep(task)
+    return task
 
 
 class _Jumping(selectors.BaseSelector):
@@ -42,7 +55,9 @@ class _Jumping(selectors.BaseSelector):
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """asyncio registers the pipe by which other threads wake a loop; here there are none."""
-        key = selectors.SelectorKey(fileobj, fileobj if isinstance(fileobj, int) else fileobj.fileno(), events, data)
+        key = selectors.SelectorKey(
+            fileobj, fileobj if isinstance(fileobj, int) else fileobj.fileno(), events, data
+        )
         self._keys[fileobj] = key
         return key
 

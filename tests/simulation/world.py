@@ -116,7 +116,7 @@ class World:
         self.counted[what] += number
 
     def spawn(self, story: Coroutine[Any, Any, None]) -> None:
-        asyncio.create_task(story)
+        self.loop.create_task(story)
 
     # --- processes -----------------------------------------------------------------------------------------------------------
 
@@ -140,9 +140,7 @@ class World:
     def at_seam(self, process: Process, point: str) -> None:
         self.seams.append(f"{process.kind}: {point}")
         self.count("seams")
-        if len(self.seams) in self.plan.crash_at:
-            self.crash(process)
-        elif self.swarm.strikes("crash"):
+        if len(self.seams) in self.plan.crash_at or self.swarm.strikes("crash"):
             self.crash(process)
         elif self.swarm.strikes("freeze"):
             process.freeze(self._scheduling.choice((1, 20, 70, 130, 400)))
@@ -209,14 +207,16 @@ class World:
                 self.jump_s += draw.choice((-3600, -60, 60, 400, 4000))
                 self.tell("operator", f"moves the clock to {self.jump_s:+.0f} s")
                 self._changed()
-            paid = [payment for payment in self.provider.sim.books.latest("", 100) if payment.state == "approved"]
+            paid = [
+                payment for payment in self.provider.sim.books.latest("", 100) if payment.state == "approved"
+            ]
             if by_hand and paid and draw.random() < 0.2:
                 payment = draw.choice(paid)
                 amount = draw.choice((payment.remain, max(1, payment.remain // 3)))
                 done = self.provider.cancelled_by_hand(payment, amount)
                 self.tell("operator", f"cancels {amount} of {payment.moid} by hand: {done}")
 
-    # --- the run -----------------------------------------------------------------------------------------------------------------
+    # --- the run ---------------------------------------------------------------------------------------------------------------
 
     async def play(self) -> None:
         draw = self.random("course")
@@ -235,7 +235,9 @@ class World:
         if self.plan.story is not None or draw.random() < 0.75:
             await self._settle()
         self.count("payments", self.postgres.fetch("SELECT count(*) FROM payment")[0][0])
-        self.count("refunds", self.postgres.fetch("SELECT count(*) FROM operation WHERE kind = 'refund'")[0][0])
+        self.count(
+            "refunds", self.postgres.fetch("SELECT count(*) FROM operation WHERE kind = 'refund'")[0][0]
+        )
 
     async def _watched(self, seconds: float) -> None:
         """Time passes, and the auditor looks in."""
