@@ -11,9 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from wongate.connections.addresses import Destinations
 from wongate.connections.database import Database, Tx
 from wongate.connections.vault import Vault
+from wongate.domain import project_rules
 from wongate.domain.payment import ProjectSettings
+from wongate.domain.refusal import Unfit
 from wongate.providers.nicepay.accounts import (
     account_settings_for_nicepay,
     account_settings_for_simulator,
@@ -195,9 +198,8 @@ def sign(options: argparse.Namespace) -> int:
     secret = options.secret or os.environ.get("WONGATE_SECRET")
     if not secret:
         raise Mistake("the secret is missing: set WONGATE_SECRET or give --secret")
-    text = options.file.read_text() if options.file else sys.stdin.read()
     try:
-        message = json.loads(text)
+        message = json.loads(options.file.read_text() if options.file else sys.stdin.read())
     except ValueError as error:
         raise Mistake(f"this is not JSON: {error}") from None
     if not isinstance(message, dict):
@@ -239,10 +241,15 @@ async def _existing(tx: Tx, project_id: int) -> projects.ProjectRow:
 
 
 def _settings(base: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
+    """The settings with changes, held against the same rules as in the Dashboard."""
     settings = {**base, **_pairs(pairs)}
+    installation = load()
+    destinations = Destinations(allow=installation.callback_allow, allow_http=installation.callback_http)
     try:
-        ProjectSettings.from_json(settings)
-    except (TypeError, ValueError) as error:
+        project_rules.check(ProjectSettings.from_json(settings), destinations.why_not)
+    except Unfit as unfit:
+        raise Mistake(f"{unfit.field}: {unfit.message}") from None
+    except ValueError as error:
         raise Mistake(str(error)) from None
     return settings
 
@@ -269,11 +276,3 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
-
-
-def read_file(path: Path) -> str:
-    """Raises Mistake with the reason."""
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise Mistake(str(error)) from None

@@ -108,6 +108,14 @@ class Destinations:
             raise AddressRefused("the port is not one that merchants may use")
         return url if host == url.raw_host else url.with_host(host)
 
+    def why_not(self, text: str) -> str | None:
+        """Why this can never be a merchant's URL, for a settings form; None when it may. Looks no name up."""
+        try:
+            self.read(text)
+        except AddressRefused as refusal:
+            return str(refusal)
+        return None
+
     def check(self, host: str, addresses: Iterable[str]) -> None:
         """Raises AddressRefused unless `host` may stand for each of `addresses`: one bad one spoils all."""
         if self._allows_name(host):

@@ -107,11 +107,7 @@ class Outbound:
 
     def check_url(self, url: str) -> str | None:
         """Why `url` can never be a merchant's, for a settings form; None when it may. Looks no name up."""
-        try:
-            self._destinations.read(url)
-        except AddressRefused as refusal:
-            return str(refusal)
-        return None
+        return self._destinations.why_not(url)
 
     async def post_form(
         self, url: str, fields: Mapping[str, str | bytes], *, connect_s: float, total_s: float

@@ -37,6 +37,15 @@ class CallbackRule:
     method: str = ""
     enabled: bool = True
 
+    @classmethod
+    def from_json(cls, stored: Any) -> Self:
+        """Raises ValueError."""
+        kinds = {f.name: f.type for f in fields(cls)}
+        sound = isinstance(stored, Mapping) and stored.keys() <= kinds.keys() and "url" in stored
+        if not sound or any(type(value) is not kinds[name] for name, value in stored.items()):
+            raise ValueError("project setting 'callback_rules' must be a list of rules such as {\"url\": \"https://...\"}")
+        return cls(**stored)
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
@@ -81,10 +90,12 @@ class ProjectSettings:
             if name not in known:
                 raise ValueError(f"unknown project setting {name!r}; known are {', '.join(sorted(known))}")
             default = known[name].default
+            if isinstance(default, tuple) and not isinstance(value, list | tuple):
+                raise ValueError(f"project setting {name!r} must be a list")
             if name == "callback_rules":
-                value = tuple(CallbackRule(**rule) for rule in value)
+                value = tuple(CallbackRule.from_json(rule) for rule in value)
             elif isinstance(default, tuple):
-                if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+                if not all(isinstance(item, str) for item in value):
                     raise ValueError(f"project setting {name!r} must be a list of texts")
                 value = tuple(value)
             elif type(value) is not type(default):

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import asyncpg
 
+from wongate.connections.database import Unavailable
+
 FILES = Path(__file__).parent / "migrations"
 
 
 async def migrate(url: str) -> list[str]:
-    """Brings the database up to date and returns the names of the files that were applied now. Safe to start twice at once."""
-    connection = await asyncpg.connect(url)
+    """Brings the database up to date and returns the names of the files that were applied now. Safe to start twice at once.
+
+    Raises Unavailable when the server is not there or lets nobody in.
+    """
+    connection = await _connect(url)
     try:
         # IF NOT EXISTS does not help two starters at the same moment: the second gets this error, and the table.
         with suppress(asyncpg.UniqueViolationError):
@@ -21,6 +26,13 @@ async def migrate(url: str) -> list[str]:
         return [path.stem for path in sorted(FILES.glob("*.sql")) if await _apply(connection, path)]
     finally:
         await connection.close()
+
+
+async def _connect(url: str) -> asyncpg.Connection:
+    try:
+        return await asyncpg.connect(url)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Unavailable(f"cannot connect to the database: {error}") from error
 
 
 async def _apply(connection: asyncpg.Connection, path: Path) -> bool:
