@@ -8,7 +8,6 @@ import secrets
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from wongate.connections.addresses import Destinations

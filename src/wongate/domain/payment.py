@@ -43,7 +43,7 @@ class CallbackRule:
         kinds = {f.name: f.type for f in fields(cls)}
         sound = isinstance(stored, Mapping) and stored.keys() <= kinds.keys() and "url" in stored
         if not sound or any(type(value) is not kinds[name] for name, value in stored.items()):
-            raise ValueError("project setting 'callback_rules' must be a list of rules such as {\"url\": \"https://...\"}")
+            raise ValueError("project setting 'callback_rules' must be a list of rules, each with a url")
         return cls(**stored)
 
 
@@ -90,18 +90,22 @@ class ProjectSettings:
             if name not in known:
                 raise ValueError(f"unknown project setting {name!r}; known are {', '.join(sorted(known))}")
             default = known[name].default
-            if isinstance(default, tuple) and not isinstance(value, list | tuple):
-                raise ValueError(f"project setting {name!r} must be a list")
             if name == "callback_rules":
-                value = tuple(CallbackRule.from_json(rule) for rule in value)
+                value = tuple(CallbackRule.from_json(rule) for rule in _listed(name, value))
             elif isinstance(default, tuple):
+                value = tuple(_listed(name, value))
                 if not all(isinstance(item, str) for item in value):
                     raise ValueError(f"project setting {name!r} must be a list of texts")
-                value = tuple(value)
             elif type(value) is not type(default):
                 raise ValueError(f"project setting {name!r} must be of type {type(default).__name__}")
             values[name] = value
         return cls(**values)
+
+
+def _listed(name: str, value: object) -> list[Any] | tuple[Any, ...]:
+    if isinstance(value, list | tuple):
+        return value
+    raise ValueError(f"project setting {name!r} must be a list")
 
 
 @dataclass(frozen=True, slots=True)
