@@ -105,7 +105,11 @@ def test_ids_are_compared_without_case_in_every_script():
         ({"limit_time_s": "5"}, "'limit_time_s' must be of type int"),
         ({"limit_time_s": True}, "'limit_time_s' must be of type int"),
         ({"blocked": 1}, "'blocked' must be of type bool"),
-        ({"currencies": "KRW"}, "'currencies' must be a list of texts"),
+        ({"currencies": "KRW"}, "'currencies' must be a list"),
+        ({"callback_rules": {"url": "x"}}, "'callback_rules' must be a list"),
+        ({"callback_rules": [{"to": "x"}]}, "'callback_rules' must be a list of rules"),
+        ({"callback_rules": [{"url": "x", "enabled": "yes"}]}, "'callback_rules' must be a list of rules"),
+        ({"callback_rules": ["x"]}, "'callback_rules' must be a list of rules"),
         ({"allowed_ips": [5]}, "'allowed_ips' must be a list of texts"),
     ],
 )
