@@ -162,8 +162,9 @@ def _add_keeping(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "wongate reconcile --since 2026-11-01 --file settlement.csv",
     )
     reconcile.add_argument("--since", type=_moment, help="only sales from this date on")
-    reconcile.add_argument("--file", type=Path, help="settlement CSV: tid, moid, amount, cancelled")
-    reconcile.add_argument("--simulator", metavar="URL", help="the simulator's books")
+    books = reconcile.add_mutually_exclusive_group()
+    books.add_argument("--file", type=Path, help="settlement CSV: tid, moid, amount, cancelled")
+    books.add_argument("--simulator", metavar="URL", help="the simulator's books")
 
 
 def _add_project(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -7,7 +7,8 @@ import json
 import sys
 import urllib.request
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
+from http.client import HTTPException
 from pathlib import Path
 
 from wongate.app import opened
@@ -27,93 +28,117 @@ def check(options: argparse.Namespace) -> int:
 
 
 async def _check(platform: Platform) -> int:
+    async def secrets(project_id: int) -> Sequence[str]:
+        project = await platform.project(project_id)
+        return project.secrets if project else ()
+
     async with platform.database.transaction() as tx:
-        found = [finding async for finding in invariants.findings(tx)]
+        found = [finding async for finding in invariants.findings(tx, secrets)]
         open_ones = await invariants.unresolved(tx)
-    for finding in found[:SHOWN]:
-        print(f"{finding.invariant}  project {finding.project_id}  {finding.number}  {finding.text}")
-    if len(found) > SHOWN:
-        print(f"... and {len(found) - SHOWN} more")
+    _print_rows(
+        ("broken", "project", "number", "what does not fit"),
+        [(f.invariant, str(f.project_id), str(f.number), f.text) for f in found],
+    )
     verdict = await audit.verify(platform.database)
     chain = "unbroken" if verdict.bad_seq is None else f"breaks at row {verdict.bad_seq}: {verdict.reason}"
-    print(f"invariants I1 I2 I4 I5 I6: {len(found)} findings" if found else "invariants I1 I2 I4 I5 I6 hold")
+    names = " ".join(invariants.INVARIANTS)
+    print(f"invariants {names}: {len(found)} findings" if found else f"invariants {names} hold")
     print(f"audit log: {verdict.entries} rows, {chain}")
     print(f"unresolved: {len(open_ones)}")
-    for row in open_ones[:SHOWN]:
-        print(
-            f"  project {row['project_id']}  {row['payment_id']}  {row['kind']} {row['operation_id']}  {row['stage']}"
-        )
+    _print_rows(
+        ("project", "payment", "operation", "kind", "stage", "won"),
+        [
+            tuple(
+                str(row[name])
+                for name in ("project_id", "payment_id", "operation_id", "kind", "stage", "amount")
+            )
+            for row in open_ones
+        ],
+    )
     return 1 if found or verdict.bad_seq is not None else 0
+
+
+def _print_rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """The first of them; nothing when there are none."""
+    if rows:
+        print(table(heads, rows[:SHOWN]))
+    if len(rows) > SHOWN:
+        print(f"... and {len(rows) - SHOWN} more")
 
 
 def reconcile(options: argparse.Namespace) -> int:
     """Exit code 0: the books agree but for what is listed as unresolved; 1: they differ."""
-    theirs = _list(options)
+    read = _list(options)
+    if read is not None:
+        read()  # a list that cannot be read is said before the database is opened
 
     async def story(platform: Platform) -> int:
-        if theirs is None:
-            found = await compare.by_inquiry(platform, options.since, _progress)
-        else:
-            found = await compare.with_list(platform, theirs, options.since)
-        return _told(found)
+        if read is None:
+            return _told(await compare.by_inquiry(platform, options.since, _progress))
+        return _told(await compare.with_list(platform, read, options.since))
 
     return _with_platform(story)
 
 
 def _told(found: list[Difference]) -> int:
     counts = Counter(difference.bucket for difference in found)
-    rows = [(d.bucket, d.reference, d.order_number, d.text) for d in found[:SHOWN]]
-    if rows:
-        print(table(("bucket", "TID", "order number", "won with the merchant"), rows))
+    _print_rows(
+        ("bucket", "project", "TID", "order number", "left with the merchant"),
+        [(d.bucket, str(d.project_id or "-"), d.reference, d.order_number, d.text) for d in found],
+    )
     print(", ".join(f"{bucket}: {counts[bucket]}" for bucket in Bucket))
     return 1 if set(counts) - {Bucket.UNRESOLVED} else 0
 
 
-def _list(options: argparse.Namespace) -> dict[str, Theirs] | None:
-    """The provider's own list, when one was named."""
+def _list(options: argparse.Namespace) -> Callable[[], dict[str, Theirs]] | None:
+    """How to read the provider's own list, when one was named."""
     if options.simulator:
-        return _by_reference(_simulator_books(options.simulator))
+        return lambda: _simulator_books(options.simulator)
     if options.file:
-        return _by_reference(_settlement_file(options.file))
+        return lambda: _settlement_file(options.file)
     return None
 
 
-def _by_reference(told: Iterable[Theirs]) -> dict[str, Theirs]:
-    return {transaction.reference: transaction for transaction in told}
-
-
-def _simulator_books(base_url: str) -> list[Theirs]:
+def _simulator_books(base_url: str) -> dict[str, Theirs]:
     url = f"{base_url.rstrip('/')}/control/books"
     if not url.startswith(("http://", "https://")):
         raise Mistake(f"{base_url!r} is not an http URL")
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - the operator's own URL, http alone
             books = json.load(answer)["books"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, HTTPException) as error:
         raise Mistake(f"{url}: {error}") from None
-    return [
-        Theirs(row["tid"], row["moid"], row["remain"] if row["approvals"] and not row["net_cancels"] else 0)
-        for row in books
-        if row["tid"]
-    ]
+    return {row["tid"]: Theirs(row["tid"], row["moid"], row["remain"]) for row in books if row["tid"]}
 
 
-def _settlement_file(path: Path) -> list[Theirs]:
-    """CSV with the columns tid, moid, amount, cancelled; amounts in whole won."""
+def _settlement_file(path: Path) -> dict[str, Theirs]:
+    """CSV with the columns tid, moid, amount, cancelled in whole won. Rows of one tid add up: a cancel may be a row of its own,
+    with its amount under `cancelled` or negative."""
+    left: dict[str, Theirs] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return [
-                Theirs(row["tid"], row.get("moid") or "", int(row["amount"]) - int(row.get("cancelled") or 0))
-                for row in csv.DictReader(file)
-            ]
-    except (KeyError, ValueError) as error:
-        raise Mistake(
-            f"{path}: columns tid, moid, amount, cancelled are needed, amounts in whole won ({error})"
-        ) from None
+            for number, row in enumerate(csv.DictReader(file), 2):
+                reference = row["tid"].strip()
+                amount = _whole_won(row["amount"], number) - _whole_won(row.get("cancelled") or "0", number)
+                before = left.get(reference)
+                moid = row.get("moid") or (before.order_number if before else "")
+                left[reference] = Theirs(reference, moid, amount + ((before.amount or 0) if before else 0))
+    except (KeyError, AttributeError):
+        raise Mistake(f"{path}: the columns tid, moid, amount, cancelled are needed") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Mistake(f"{path} is no CSV file in UTF-8: {error}") from None
+    return left
+
+
+def _whole_won(text: str | None, line: int) -> int:
+    try:
+        return int((text or "").replace(",", ""))
+    except ValueError:
+        raise Mistake(f"line {line}: {(text or '')!r} is no amount in whole won") from None
 
 
 def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty() or done == total:
+    if sys.stderr.isatty():
         print(f"\rasked {done} of {total}", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
 

@@ -28,11 +28,14 @@ class Ours:
 
 @dataclass(frozen=True, slots=True)
 class Theirs:
-    """A transaction as the provider tells it. `amount` None: approved, but the source does not say how much is left."""
+    """A transaction as the provider tells it. `amount` None: the source does not say how much is left; `word` is what it says
+    instead, and `approved` whether that means that some money is."""
 
     reference: str
     order_number: str
     amount: int | None
+    word: str = ""
+    approved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +46,54 @@ class Difference:
     order_number: str
     ours: int | None
     theirs: int | None
-
-    @property
-    def text(self) -> str:
-        told = "not known" if self.theirs is None else f"{self.theirs:,} won"
-        own = "not known" if self.ours is None else f"{self.ours:,} won"
-        return f"ours {own}, theirs {told}"
+    text: str
 
 
 def differences(ours: Iterable[Ours], theirs: Mapping[str, Theirs]) -> list[Difference]:
     """Sorted into buckets; `theirs` by reference. Transactions in which no money is left on either side agree."""
-    found, seen = [], set()
-    for sale in ours:
-        seen.add(sale.reference)
-        told = theirs.get(sale.reference)
-        amount = told.amount if told else 0
-        if amount == sale.amount or (amount is None and sale.amount > 0):
-            continue
-        bucket = Bucket.DIFFERENT if told else Bucket.ONLY_OURS
-        if sale.open:
-            bucket = Bucket.UNRESOLVED
-        found.append(
-            Difference(
-                bucket,
-                sale.project_id,
-                sale.reference,
-                sale.order_number,
-                sale.amount,
-                amount if told else None,
-            )
-        )
-    found += [
-        Difference(Bucket.ONLY_THEIRS, 0, told.reference, told.order_number, None, told.amount)
-        for told in theirs.values()
-        if told.reference not in seen and told.amount != 0
+    sales = {sale.reference: sale for sale in ours}
+    found = [
+        _difference(sale, theirs.get(reference))
+        for reference, sale in sales.items()
+        if not _agree(sale, theirs.get(reference))
     ]
-    return found
+    return found + [
+        _difference(None, told)
+        for told in theirs.values()
+        if told.reference not in sales and told.amount != 0
+    ]
+
+
+def _agree(sale: Ours, told: Theirs | None) -> bool:
+    if told is None:
+        return sale.amount == 0
+    if told.amount is None:
+        return told.approved and sale.amount > 0
+    return told.amount == sale.amount
+
+
+def _difference(sale: Ours | None, told: Theirs | None) -> Difference:
+    known = sale or told
+    assert known is not None  # noqa: S101 - one of the two knows it
+    amount, their_amount = sale.amount if sale else None, told.amount if told else None
+    return Difference(
+        _bucket(sale, told),
+        sale.project_id if sale else 0,
+        known.reference,
+        known.order_number,
+        amount,
+        their_amount,
+        f"ours {_won(amount, '')}, theirs {_won(their_amount, told.word if told else '')}",
+    )
+
+
+def _bucket(sale: Ours | None, told: Theirs | None) -> Bucket:
+    if sale is None:
+        return Bucket.ONLY_THEIRS
+    if sale.open:
+        return Bucket.UNRESOLVED
+    return Bucket.DIFFERENT if told else Bucket.ONLY_OURS
+
+
+def _won(amount: int | None, word: str) -> str:
+    return word or "not known" if amount is None else f"{amount:,} won"

@@ -1,7 +1,7 @@
 """`wongate reconcile`: our books compared with the provider's, by inquiry of each transaction or against a list of its own."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 from wongate.connections.database import Tx
@@ -13,47 +13,85 @@ from wongate.store import comparisons
 AT_ONCE = 16
 """Inquiries under way at the same time: a guest at the provider, not a load test."""
 
+SECOND_LOOK_S = 1.0
+"""Payments go on while books are compared: what differs is looked at again after so long."""
+
 Progress = Callable[[int, int], None]
+Source = Callable[[Sequence[Ours]], Awaitable[Mapping[str, Theirs]]]
+"""What the provider says: about the given sales, and of whatever else the source lists."""
 
 
 async def with_list(
-    platform: Platform, theirs: Mapping[str, Theirs], since: datetime | None
+    platform: Platform, read: Callable[[], Mapping[str, Theirs]], since: datetime | None
 ) -> list[Difference]:
     """Compares with what the provider lists (its settlement file, the simulator's books), and keeps what differs."""
-    async with platform.database.read() as tx:
-        ours = await comparisons.ours(tx, since)
-    return await _kept(platform, differences(ours, theirs))
+
+    async def source(ours: Sequence[Ours]) -> Mapping[str, Theirs]:
+        return await asyncio.to_thread(read)
+
+    return await _compared(platform, source, since)
 
 
 async def by_inquiry(platform: Platform, since: datetime | None, progress: Progress) -> list[Difference]:
     """Asks the provider about each transaction of ours. An inquiry tells no amount: a partly cancelled one reads as approved
     (N-11), and what only the provider knows cannot be asked for."""
+
+    async def source(ours: Sequence[Ours]) -> Mapping[str, Theirs]:
+        return await _asked(platform, ours, progress)
+
+    return await _compared(platform, source, since)
+
+
+async def _compared(platform: Platform, source: Source, since: datetime | None) -> list[Difference]:
+    """Only what differs both times is a difference; the rest was a payment on its way."""
+    suspects = {found.reference for found in await _look(platform, source, since, None)}
+    if not suspects:
+        return []
+    await asyncio.sleep(SECOND_LOOK_S)
+    return await _kept(platform, await _look(platform, source, since, suspects))
+
+
+async def _look(
+    platform: Platform, source: Source, since: datetime | None, only: set[str] | None
+) -> list[Difference]:
     async with platform.database.read() as tx:
-        ours = await comparisons.ours(tx, since)
+        ours = await comparisons.ours(tx, since, None if only is None else sorted(only))
+    theirs = await source(ours)
+    strangers = theirs.keys() - {sale.reference for sale in ours}
+    async with platform.database.read() as tx:
+        older = await comparisons.known(tx, sorted(strangers))  # ours, but from before `since`
+    told = {
+        reference: theirs[reference]
+        for reference in theirs.keys() - older
+        if only is None or reference in only
+    }
+    return differences(ours, told)
+
+
+async def _asked(platform: Platform, ours: Sequence[Ours], progress: Progress) -> Mapping[str, Theirs]:
     theirs: dict[str, Theirs] = {}
     waiting = iter(ours)
-    done = 0
 
     async def ask() -> None:
-        nonlocal done
         for sale in waiting:
             theirs[sale.reference] = await _standing(platform, sale)
-            done += 1
-            progress(done, len(ours))
+            progress(len(theirs), len(ours))
 
     await asyncio.gather(*(ask() for _ in range(AT_ONCE)))
-    return await _kept(platform, differences(ours, theirs))
+    return theirs
 
 
 async def _standing(platform: Platform, sale: Ours) -> Theirs:
+    """No answer is a difference too: nobody can say that the books agree."""
     project = await platform.project(sale.project_id)
     if project is None:
-        return Theirs(sale.reference, sale.order_number, None)
+        return Theirs(sale.reference, sale.order_number, None, "cannot be asked for")
     standing, _ = await platform.provider(project).inquire(project.account, sale.reference)
-    left = {Standing.APPROVED: None, Standing.CANCELLED: 0, Standing.ABSENT: 0}.get(standing)
+    if standing is Standing.APPROVED:
+        return Theirs(sale.reference, sale.order_number, None, "approved", approved=True)
     if standing is Standing.UNCLEAR:
-        left = -1  # no answer is a difference too: nobody can say that the books agree
-    return Theirs(sale.reference, sale.order_number, left)
+        return Theirs(sale.reference, sale.order_number, None, "without an answer")
+    return Theirs(sale.reference, sale.order_number, 0)
 
 
 async def _kept(platform: Platform, found: list[Difference]) -> list[Difference]:

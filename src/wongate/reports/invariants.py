@@ -1,20 +1,31 @@
-"""The invariants I1, I2, I4, I5 and I6 as reads of a live database: each finding names the payment and what does not fit.
+"""The invariants I1, I2 and I4 to I8 as reads of a live database: each finding names the payment and what does not fit. I3 needs
+the provider's word: `unresolved` lists where it is still missing, `wongate reconcile` asks for it.
 
-The checks add up afresh from the rows that changes left behind; nothing here calls the code that wrote them.
+The checks add up afresh from the rows that changes left behind; nothing here calls the code that wrote them. Each check is one
+statement, so that it sees one moment of a database in which payments go on.
 """
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from wongate.connections.database import Tx
-from wongate.domain.lifecycle import TABLE, UNRESOLVED, Event, Kind, Stage
+from wongate.domain.lifecycle import FINAL, TABLE, UNRESOLVED, Stage
+from wongate.domain.signature import verify
+
+_MOVES = {(str(kind), str(stage), str(event)): move for (kind, stage, event), move in TABLE.items()}
+"""The table with texts for keys: rows that somebody has tampered with may hold any text."""
+
+INVARIANTS = ("I1", "I2", "I4", "I5", "I6", "I7", "I8")
+
+Secrets = Callable[[int], Awaitable[Sequence[str]]]
+"""Project number -> the secrets with which its callbacks may have been signed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that must not be; `number` is a payment_no or operation_id."""
+    """One thing that must not be; `number` is a payment_no, operation_id or callback_id."""
 
     invariant: str
     project_id: int
@@ -22,31 +33,36 @@ class Finding:
     text: str
 
 
-_REFUNDS = """
-SELECT p.project_id, p.payment_no, p.captured, p.refunded, p.reserved,
-       coalesce(sum(o.amount) FILTER (WHERE o.status = 'success'), 0)::bigint AS went_back,
-       coalesce(sum(o.amount) FILTER (WHERE o.status = 'processing'), 0)::bigint AS in_work
-FROM payment p JOIN operation o ON o.project_id = p.project_id AND o.payment_no = p.payment_no AND o.kind = 'refund'
-GROUP BY p.project_id, p.payment_no
-HAVING coalesce(sum(o.amount) FILTER (WHERE o.status <> 'decline'), 0) > p.captured
-    OR coalesce(sum(o.amount) FILTER (WHERE o.status = 'success'), 0) <> p.refunded
-    OR coalesce(sum(o.amount) FILTER (WHERE o.status = 'processing'), 0) <> p.reserved
+_SUMS = """
+SELECT p.project_id, p.payment_no AS number,
+       format('captured %s, refunds done %s (booked %s), in work %s (reserved %s)', p.captured, r.done, p.refunded, r.in_work,
+              p.reserved) AS text
+FROM payment p LEFT JOIN LATERAL (
+    SELECT coalesce(sum(o.amount) FILTER (WHERE o.status = 'success'), 0) AS done,
+           coalesce(sum(o.amount) FILTER (WHERE o.status = 'processing'), 0) AS in_work
+    FROM operation o WHERE o.project_id = p.project_id AND o.payment_no = p.payment_no AND o.kind = 'refund') r ON true
+WHERE r.done + r.in_work > p.captured OR r.done <> p.refunded OR r.in_work <> p.reserved
 """
 
 _APPROVALS = """
-SELECT project_id, operation_id, count(*) AS times FROM transition WHERE event = 'confirmed'
-GROUP BY project_id, operation_id HAVING count(*) > 1
+SELECT project_id, operation_id AS number, format('approval intended %s times', count(*)) AS text
+FROM transition WHERE event = 'confirmed' GROUP BY project_id, operation_id HAVING count(*) > 1
+UNION ALL
+SELECT project_id, operation_id, format('approval sent %s times', count(*))
+FROM exchange WHERE kind = 'approve' GROUP BY project_id, operation_id HAVING count(*) > 1
 """
 
+# A payment in `error` may name an address that is none, and a project may get its address later: neither is a lost callback.
 _SILENT_ENDS = """
-SELECT t.project_id, t.operation_id, t.status FROM transition t
+SELECT t.project_id, t.operation_id AS number, t.status || ' without its callback' AS text FROM transition t
 JOIN operation o ON o.project_id = t.project_id AND o.operation_id = t.operation_id
 JOIN payment p ON p.project_id = t.project_id AND p.payment_no = o.payment_no
 JOIN project j ON j.project_id = t.project_id
 WHERE t.final
   AND coalesce(p.request->'callback'->>'force_disable', 'false') NOT IN ('1', 'true')
   AND coalesce(o.request->'callback'->>'force_disable', 'false') NOT IN ('1', 'true')
-  AND (p.request->'general' ? 'merchant_callback_url' OR o.request->'general' ? 'merchant_callback_url'
+  AND (p.status <> 'error' AND p.request->'general'->>'merchant_callback_url' IS NOT NULL
+       OR o.request->'general'->>'merchant_callback_url' IS NOT NULL
        OR (j.settings->>'callback_url' <> '' AND j.changed_at < t.at))
   AND NOT EXISTS (SELECT 1 FROM callback c WHERE c.project_id = t.project_id AND c.operation_id = t.operation_id
                   AND c.seq = t.seq)
@@ -59,6 +75,22 @@ FROM transition t JOIN operation o ON o.project_id = t.project_id AND o.operatio
 ORDER BY t.project_id, t.operation_id, t.seq
 """
 
+_STATUSES = """
+SELECT project_id, payment_no AS number,
+       format('is %s, but its operations make it %s (captured %s of %s, refunded %s)', status, expected, captured, paid, refunded)
+       AS text
+FROM (SELECT p.*, CASE WHEN s.status = 'success' THEN s.amount ELSE 0 END AS paid,
+             CASE WHEN s.status = 'success' AND p.refunded = 0 THEN 'success'
+                  WHEN s.status = 'success' AND p.refunded = p.captured THEN 'refunded'
+                  WHEN s.status = 'success' THEN 'partially refunded'
+                  WHEN s.stage = 'offered' THEN 'awaiting customer'
+                  WHEN s.status = 'decline' AND p.status = 'error' THEN 'error'
+                  ELSE s.status END AS expected
+      FROM payment p JOIN operation s ON s.project_id = p.project_id AND s.operation_id = p.sale_id) judged
+WHERE status <> expected OR captured <> paid
+"""
+
+# Money stands with the provider exactly while a sale is between its intent and its certain end.
 _LEDGER = """
 WITH movement AS (
     SELECT e.project_id, o.payment_no, e.credit AS book, e.amount FROM ledger_entry e
@@ -67,20 +99,40 @@ WITH movement AS (
     SELECT e.project_id, o.payment_no, e.debit, -e.amount FROM ledger_entry e
     JOIN operation o ON o.project_id = e.project_id AND o.operation_id = e.operation_id
 ), balance AS (
-    SELECT project_id, payment_no,
-           coalesce(sum(amount) FILTER (WHERE book = 'merchant'), 0)::bigint AS merchant,
-           coalesce(sum(amount) FILTER (WHERE book = 'refund reserve'), 0)::bigint AS reserve,
-           coalesce(sum(amount) FILTER (WHERE book = 'provider'), 0)::bigint AS provider,
-           sum(amount)::bigint AS zero
+    SELECT project_id, payment_no, coalesce(sum(amount) FILTER (WHERE book = 'merchant'), 0) AS merchant,
+           coalesce(sum(amount) FILTER (WHERE book = 'refund reserve'), 0) AS reserve,
+           coalesce(sum(amount) FILTER (WHERE book = 'provider'), 0) AS provider
     FROM movement GROUP BY project_id, payment_no
+), held AS (
+    SELECT project_id, payment_no, sum(amount) AS provider FROM operation
+    WHERE kind = 'sale' AND stage IN ('approving', 'undoing', 'checking', 'returning') GROUP BY project_id, payment_no
+), judged AS (
+    SELECT p.*, coalesce(b.merchant, 0) AS merchant, coalesce(b.reserve, 0) AS reserve,
+           coalesce(b.provider, 0) AS provider, coalesce(h.provider, 0) AS held
+    FROM payment p LEFT JOIN balance b ON b.project_id = p.project_id AND b.payment_no = p.payment_no
+    LEFT JOIN held h ON h.project_id = p.project_id AND h.payment_no = p.payment_no
 )
-SELECT p.project_id, p.payment_no, coalesce(b.merchant, 0) AS merchant, coalesce(b.reserve, 0) AS reserve,
-       coalesce(b.provider, 0) AS provider, coalesce(b.zero, 0) AS zero, p.captured, p.refunded, p.reserved,
-       EXISTS (SELECT 1 FROM operation o WHERE o.project_id = p.project_id AND o.payment_no = p.payment_no
-               AND o.stage = ANY($1)) AS open
-FROM payment p LEFT JOIN balance b ON b.project_id = p.project_id AND b.payment_no = p.payment_no
-WHERE coalesce(b.merchant, 0) <> p.captured - p.refunded - p.reserved OR coalesce(b.reserve, 0) <> p.reserved
-   OR coalesce(b.zero, 0) <> 0 OR coalesce(b.provider, 0) <> 0
+SELECT project_id, payment_no AS number,
+       format('ledger: merchant %s, reserve %s, provider %s; payment: captured %s, refunded %s, reserved %s, at the provider %s',
+              merchant, reserve, provider, captured, refunded, reserved, held) AS text
+FROM judged WHERE merchant <> captured - refunded - reserved OR reserve <> reserved OR provider <> held
+"""
+
+_FORGOTTEN = """
+SELECT o.project_id, o.operation_id AS number, format('is %s, and nobody will look at it again', o.stage) AS text
+FROM operation o WHERE o.stage <> 'done' AND o.wake_at IS NULL
+UNION ALL
+SELECT o.project_id, o.operation_id, 'has no history' FROM operation o WHERE NOT EXISTS
+    (SELECT 1 FROM transition t WHERE t.project_id = o.project_id AND t.operation_id = o.operation_id)
+UNION ALL
+SELECT p.project_id, p.payment_no, 'its sale is not there' FROM payment p WHERE NOT EXISTS
+    (SELECT 1 FROM operation o WHERE o.project_id = p.project_id AND o.operation_id = p.sale_id)
+"""
+
+# Where a secret was rotated, only what was signed since can be judged.
+_BODIES = """
+SELECT c.project_id, c.callback_id, c.body FROM callback c JOIN project j ON j.project_id = c.project_id
+WHERE j.previous_sealed_secret IS NULL OR c.created_at > j.changed_at
 """
 
 _UNRESOLVED = """
@@ -89,44 +141,30 @@ JOIN payment p ON p.project_id = o.project_id AND p.payment_no = o.payment_no
 WHERE o.stage = ANY($1) ORDER BY o.project_id, o.operation_id
 """
 
+_CHECKS = (
+    ("I1", _SUMS),
+    ("I2", _APPROVALS),
+    ("I4", _SILENT_ENDS),
+    ("I5", _STATUSES),
+    ("I6", _LEDGER),
+    ("I7", _FORGOTTEN),
+)
 
-async def findings(tx: Tx) -> AsyncIterator[Finding]:
-    """Everything that breaks an invariant; nothing on a sound database. Wants a transaction (histories come by cursor)."""
-    for row in await tx.fetch(_REFUNDS):
-        text = (
-            f"captured {row['captured']}, refunds done {row['went_back']} (booked {row['refunded']}), "
-            f"in work {row['in_work']} (reserved {row['reserved']})"
-        )
-        yield Finding("I1", row["project_id"], row["payment_no"], text)
-    for row in await tx.fetch(_APPROVALS):
-        yield Finding("I2", row["project_id"], row["operation_id"], f"approval intended {row['times']} times")
-    for row in await tx.fetch(_SILENT_ENDS):
-        yield Finding("I4", row["project_id"], row["operation_id"], f"{row['status']} without its callback")
+
+async def findings(tx: Tx, secrets: Secrets) -> AsyncIterator[Finding]:
+    """Everything that breaks an invariant; nothing on a sound database. Wants a transaction (long results come by cursor)."""
+    for invariant, statement in _CHECKS:
+        for row in await tx.fetch(statement):
+            yield Finding(invariant, row["project_id"], row["number"], row["text"])
     async for finding in _illegal_histories(tx):
         yield finding
-    for row in await tx.fetch(_LEDGER, [*UNRESOLVED, Stage.APPROVING]):
-        if _does_not_balance(row):
-            text = (
-                f"ledger: merchant {row['merchant']}, reserve {row['reserve']}, provider {row['provider']}, "
-                f"all {row['zero']}; payment: captured {row['captured']}, refunded {row['refunded']}, "
-                f"reserved {row['reserved']}"
-            )
-            yield Finding("I6", row["project_id"], row["payment_no"], text)
+    async for finding in _changed_bodies(tx, secrets):
+        yield finding
 
 
 async def unresolved(tx: Tx) -> list[dict[str, Any]]:
     """Operations whose truth at the provider is not known: the only ones in which books may differ (I3)."""
     return [dict(row) for row in await tx.fetch(_UNRESOLVED, list(UNRESOLVED))]
-
-
-def _does_not_balance(row: Any) -> bool:
-    """Money may stand with the provider only while an operation of the payment is open."""
-    books_fit = (
-        row["merchant"] == row["captured"] - row["refunded"] - row["reserved"]
-        and row["reserve"] == row["reserved"]
-        and row["zero"] == 0
-    )
-    return not books_fit or (row["provider"] != 0 and not row["open"])
 
 
 async def _illegal_histories(tx: Tx) -> AsyncIterator[Finding]:
@@ -150,20 +188,36 @@ def _breaks(history: list[Any]) -> list[str]:
     if not history:
         return []
     texts = []
-    stage = Stage.NEW
+    stage = str(Stage.NEW)
     for expected_seq, row in enumerate(history, 1):
-        move = TABLE.get((Kind(row["kind"]), stage, Event(row["event"])))
         if row["seq"] != expected_seq:
             texts.append(f"transition {expected_seq} is missing")
-        if move is None or move != (row["status"], row["stage"]):
+        if _MOVES.get((row["kind"], stage, row["event"])) != (row["status"], row["stage"]):
             texts.append(f"{row['event']} at {stage} cannot lead to {row['status']} ({row['stage']})")
-        stage = Stage(row["stage"])
+        stage = row["stage"]
     last = history[-1]
     if (last["now_status"], last["now_stage"]) != (last["status"], last["stage"]):
         texts.append(
             f"is {last['now_status']} ({last['now_stage']}), its history ends {last['status']} ({last['stage']})"
         )
-    finals = [key for key, group in groupby(row["final"] for row in history) if key]
-    if len(finals) > 1:
-        texts.append("became final more than once")
+    finals, expected_finals = sum(row["final"] for row in history), int(last["status"] in FINAL)
+    if finals != expected_finals:
+        texts.append(f"became final {finals} times instead of {expected_finals}")
     return texts
+
+
+async def _changed_bodies(tx: Tx, secrets: Secrets) -> AsyncIterator[Finding]:
+    """I8: a body carries the signature that it was enqueued with, so a changed one no longer fits its own."""
+    async for row in tx.cursor(_BODIES, prefetch=1000):
+        if not _fits_its_signature(row["body"], await secrets(row["project_id"])):
+            yield Finding(
+                "I8", row["project_id"], row["callback_id"], "the body was changed after it was signed"
+            )
+
+
+def _fits_its_signature(body: str, secrets: Sequence[str]) -> bool:
+    try:
+        message = json.loads(body)
+        return verify(message, message["signature"], secrets)
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -14,8 +14,9 @@ _DIFFERENCE = (
 )
 
 
-async def ours(tx: Tx, since: datetime | None) -> list[Ours]:
-    """Sales that an approval was intended for. A declined sale should have left nothing, a paid one what was not refunded."""
+async def ours(tx: Tx, since: datetime | None, references: Sequence[str] | None) -> list[Ours]:
+    """Sales that an approval was intended for, all or those with certain references. A declined sale should have left nothing,
+    a paid one what was not refunded."""
     rows = await tx.fetch(
         "SELECT s.project_id, s.reference, s.order_number, "
         "CASE WHEN s.status = 'success' THEN p.captured - p.refunded ELSE 0 END AS amount, "
@@ -23,11 +24,21 @@ async def ours(tx: Tx, since: datetime | None) -> list[Ours]:
         "AND o.stage = ANY($2)) AS open "
         "FROM operation s JOIN payment p ON p.project_id = s.project_id AND p.payment_no = s.payment_no "
         "WHERE s.kind = 'sale' AND s.reference <> '' AND ($1::timestamptz IS NULL OR s.created_at >= $1) "
+        "AND ($3::text[] IS NULL OR s.reference = ANY($3)) "
         "ORDER BY s.project_id, s.operation_id",
         since,
         [*UNRESOLVED, Stage.APPROVING, Stage.RESERVED, Stage.CANCELLING],
+        references,
     )
     return [Ours(**row) for row in rows]
+
+
+async def known(tx: Tx, references: Sequence[str]) -> set[str]:
+    """Which of these references belong to a sale of ours."""
+    rows = await tx.fetch(
+        "SELECT reference FROM operation WHERE kind = 'sale' AND reference = ANY($1::text[])", references
+    )
+    return {row["reference"] for row in rows}
 
 
 async def keep(tx: Tx, run_no: int, found: Sequence[Difference], now: datetime) -> None:
