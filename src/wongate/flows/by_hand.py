@@ -41,8 +41,7 @@ async def refund(
     """
     if not project.settings.dashboard_refunds:
         raise Unfit("Refunds from the Dashboard are switched off for this project.")
-    if not reason.strip() or len(reason) > REASON_MAX:
-        raise Unfit("A refund has a reason of at most 255 characters.", "reason")
+    check_reason(reason)
     if not 0 < amount <= payment.refundable:
         raise Unfit("The amount must be between 1 won and what is available for refund.", "amount")
     body = {
@@ -58,6 +57,12 @@ async def refund(
     return await begin_refund(platform, door, project, request, request_hash=digest)
 
 
+def check_reason(reason: str) -> None:
+    """Raises Unfit: the description of a refund is mandatory on the wire."""
+    if not reason.strip() or len(reason) > REASON_MAX:
+        raise Unfit("A refund has a reason of at most 255 characters.", "reason")
+
+
 async def settle_refund(
     platform: Platform,
     door: Door,
@@ -69,7 +74,7 @@ async def settle_refund(
     done: bool,
     reference: str = "",
 ) -> bool:
-    """Books a refund as what somebody has seen at the PG: `done` or not. False when it is no longer open."""
+    """Books a refund as what somebody has seen at the PG: `done` or not. False when it is no longer open. Raises Unfit."""
     if len(reference) > REFERENCE_MAX or not reference.isascii():
         raise Unfit("The PG's id of a refund (TID) has at most 30 letters and digits.", "reference")
     after = {

@@ -75,7 +75,7 @@ _AT_WORK = "p.payment_no IN (SELECT w.payment_no FROM operation w WHERE w.projec
 """A payment under way has an operation that will be woken: the few are found by that index, not among the many."""
 
 
-class _Conditions:
+class Conditions:
     """Conditions with numbered parameters; $1 is the project."""
 
     def __init__(self, wanted: Filter) -> None:
@@ -122,7 +122,7 @@ async def page(
 ) -> list[Row]:
     """The newest payments first, at most `limit`, beyond `after` or above `before`; one read per project, merged, so that each
     uses its own index."""
-    conditions = _Conditions(wanted)
+    conditions = Conditions(wanted)
     if after is not None:
         conditions.add("(p.created_at, p.payment_no) < ({}, {})", after.created_at, after.payment_no)
     if before is not None:
@@ -149,7 +149,7 @@ async def totals(tx: Tx, wanted: Filter) -> list[Row]:
         return await _totals_counted(tx, wanted)
     closed = await closed_until(tx, wanted.project_ids)
     spans = split(wanted.since, wanted.until, closed)
-    conditions = _Conditions(replace(wanted, since=None, until=None))
+    conditions = Conditions(replace(wanted, since=None, until=None))
     spans_at = len(conditions.values) + 2
     rows = await tx.fetch(
         "SELECT p.status, p.currency, sum(p.payments)::bigint AS payments, sum(p.amount)::bigint AS amount, "
@@ -168,7 +168,7 @@ async def totals(tx: Tx, wanted: Filter) -> list[Row]:
 
 
 async def _totals_counted(tx: Tx, wanted: Filter) -> list[Row]:
-    conditions = _Conditions(wanted)
+    conditions = Conditions(wanted)
     rows = await tx.fetch(
         "SELECT p.status, p.currency, count(*) AS payments, sum(p.amount)::bigint AS amount, "
         f"sum(p.captured)::bigint AS captured, sum(p.refunded)::bigint AS refunded {_from_for(wanted)} "
@@ -186,7 +186,7 @@ def _from_for(wanted: Filter) -> str:
 
 async def stream(tx: Tx, wanted: Filter) -> AsyncIterator[Row]:
     """All rows, oldest first, through a cursor: memory stays flat however many there are. Wants a transaction."""
-    conditions = _Conditions(wanted)
+    conditions = Conditions(wanted)
     cursor = tx.cursor(
         f"SELECT {_COLUMNS} {_FROM} WHERE p.project_id = ANY($1){conditions} ORDER BY p.created_at, p.payment_no",
         list(wanted.project_ids),
@@ -237,7 +237,7 @@ RANGE_MAX = 10_000
 def _of_range(wanted: Filter) -> tuple[str, list[Any]]:
     """A statement for the callbacks of the payments, newest payments first, at most RANGE_MAX, and its arguments: columns
     project_id, operation_id, callback_id and `state` (`failing` for one that waits after failures)."""
-    conditions = _Conditions(wanted)
+    conditions = Conditions(wanted)
     statement = (
         "SELECT c.project_id, c.operation_id, c.callback_id, "
         "CASE WHEN c.state = 'waiting' AND c.failures > 0 THEN 'failing' ELSE c.state END AS state "

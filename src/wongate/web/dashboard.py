@@ -15,6 +15,7 @@ from wongate.web import (
     dashboard_audit,
     dashboard_callbacks,
     dashboard_design,
+    dashboard_payment,
     dashboard_payments,
     dashboard_profile,
     dashboard_projects,
@@ -29,6 +30,7 @@ from wongate.web.words import choose_language
 MODULES = (
     dashboard_sign_in,
     dashboard_payments,
+    dashboard_payment,
     dashboard_projects,
     dashboard_callbacks,
     dashboard_design,

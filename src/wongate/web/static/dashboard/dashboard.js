@@ -2,20 +2,21 @@
 
 const status = document.querySelector("[data-announce]");
 
-for (const button of document.querySelectorAll("button[data-copy]")) {
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(button.dataset.copy);
-    } catch {
-      return; // the text itself can be marked and copied by hand
-    }
-    const before = button.textContent;
-    button.textContent = button.dataset.done;
-    if (status) status.textContent = button.dataset.done;
-    setTimeout(() => { button.textContent = before; }, 1500);
-  });
-}
+// Copy buttons may come later with a piece of the page that is fetched anew: one listener serves them all.
+for (const button of document.querySelectorAll("button[data-copy]")) button.hidden = false;
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("button[data-copy]");
+  if (!button) return;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+  } catch {
+    return; // the text itself can be marked and copied by hand
+  }
+  const before = button.textContent;
+  button.textContent = button.dataset.done;
+  if (status) status.textContent = button.dataset.done;
+  setTimeout(() => { button.textContent = before; }, 1500);
+});
 
 // A message is said once: reloading the page does not say it again.
 const here = new URL(location.href);

@@ -7,9 +7,11 @@ async function fragment(url) {
   return answer.ok ? answer.text() : null;
 }
 
+// Nothing moves under somebody who marks a text or fills in a form.
 function isBusy(region) {
   const marked = getSelection();
-  return marked && !marked.isCollapsed && region.contains(marked.anchorNode);
+  const typing = region.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+  return typing || (marked && !marked.isCollapsed && region.contains(marked.anchorNode));
 }
 
 // Puts new rows in place; whoever stood on a link with the keyboard stands on the same link afterwards.
@@ -17,10 +19,13 @@ function put(region, html) {
   const focused = region.contains(document.activeElement) ? document.activeElement : null;
   const address = focused?.getAttribute("href");
   const shift = region.querySelector(".scroll")?.scrollLeft ?? 0;
+  const unfolded = [...region.querySelectorAll("details[open][data-key]")].map((details) => details.dataset.key);
   const parsed = new DOMParser().parseFromString(html, "text/html");
   region.replaceChildren(...parsed.body.childNodes);
   const scroll = region.querySelector(".scroll");
   if (scroll) scroll.scrollLeft = shift;
+  for (const key of unfolded) region.querySelector(`details[data-key="${CSS.escape(key)}"]`)?.setAttribute("open", "");
+  for (const copy of region.querySelectorAll("button[data-copy]")) copy.hidden = false;
   if (address) region.querySelector(`a[href="${CSS.escape(address)}"]`)?.focus({ preventScroll: true });
   else if (focused?.classList.contains("scroll")) scroll?.focus({ preventScroll: true });
 }
