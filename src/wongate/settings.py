@@ -24,6 +24,8 @@ class Settings:
     callback_allow: tuple[str, ...] = ()
     callback_http: bool = False
     data_push: bool = True
+    mail_url: str = field(default="", repr=False)  # may hold a password
+    mail_from: str = "wongate@localhost"
     trusted_proxies: tuple[str, ...] = ()
     clock_file: Path | None = None
     log_level: str = "INFO"

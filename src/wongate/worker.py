@@ -5,22 +5,29 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from wongate.app import opened
+from wongate.connections.mail import mailer_of
 from wongate.domain.lifecycle import IllegalMove
 from wongate.domain.payment import Operation
-from wongate.flows import notice, reconcile
+from wongate.flows import notice, reconcile, schedules
 from wongate.flows.deliver import Delivery
+from wongate.flows.export import Exporting
+from wongate.flows.mailing import Mailing
 from wongate.flows.platform import Platform
+from wongate.flows.push import Pushing
 from wongate.flows.resend import Resending
 from wongate.flows.roll_up import RollUp
-from wongate.flows.push import Pushing
 from wongate.flows.settle import Door
-from wongate.settings import Settings
+from wongate.settings import Settings, SettingsError
 from wongate.store import payments
+from wongate.web.report_mail import composer
 
 log = logging.getLogger(__name__)
 
 IDLE_S = 0.05
 """Seconds between looks when nothing was found: three cheap reads, 20 times a second."""
+
+UNHURRIED_S = 0.5
+"""The same for reports: nobody waits for them at a checkout."""
 
 TROUBLE_S = 1.0
 AT_ONCE = 64
@@ -30,15 +37,25 @@ AT_ONCE = 64
 async def work(settings: Settings, stop: asyncio.Event) -> None:
     """Runs all duties until `stop` is set; sends that are under way are waited for."""
     async with opened(settings) as platform:
-        await run_duties(platform, stop)
+        await run_duties(platform, stop, _mailing(platform, settings))
 
 
-async def run_duties(platform: Platform, stop: asyncio.Event) -> None:
+def _mailing(platform: Platform, settings: Settings) -> Mailing:
+    """Raises SettingsError."""
+    try:
+        mailer = mailer_of(settings.mail_url) if settings.mail_url else None
+    except ValueError as error:
+        raise SettingsError(f"WONGATE_MAIL_URL cannot be read: {error}") from None
+    return Mailing(platform, mailer, composer(platform.clock, settings.mail_from, platform.page_url))
+
+
+async def run_duties(platform: Platform, stop: asyncio.Event, mailing: Mailing | None = None) -> None:
+    """Without `mailing` mails wait for another worker."""
     door = Door(platform)
     delivery = Delivery(platform)
     resending = Resending(platform)
     waking = Waking(platform, door)
-    pushing = Pushing(platform)
+    pushing, exporting = Pushing(platform), Exporting(platform)
     duties: dict[str, Callable[[], Awaitable[int]]] = {
         "deliver": delivery.tick,
         "resend": resending.tick,
@@ -47,16 +64,30 @@ async def run_duties(platform: Platform, stop: asyncio.Event) -> None:
         "roll up": RollUp(platform).tick,
         "push": pushing.tick,
     }
-    await asyncio.gather(*(_repeat(name, duty, stop) for name, duty in duties.items()))
+    unhurried: dict[str, Callable[[], Awaitable[int]]] = {
+        "schedules": lambda: schedules.tick(platform),
+        "export": exporting.tick,
+    }
+    if mailing is not None:
+        unhurried["mail"] = mailing.tick
+    await asyncio.gather(
+        *(_repeat(name, duty, stop) for name, duty in duties.items()),
+        *(_repeat(name, duty, stop, idle_s=UNHURRIED_S) for name, duty in unhurried.items()),
+    )
     await waking.drain()
     await delivery.drain()
     await resending.drain()
     await pushing.drain()
+    await exporting.drain()
+    if mailing is not None:
+        await mailing.drain()
 
 
-async def _repeat(name: str, duty: Callable[[], Awaitable[int]], stop: asyncio.Event) -> None:
+async def _repeat(
+    name: str, duty: Callable[[], Awaitable[int]], stop: asyncio.Event, *, idle_s: float = IDLE_S
+) -> None:
     while not stop.is_set():
-        pause_s = IDLE_S
+        pause_s = idle_s
         try:
             if await duty():
                 pause_s = 0.002

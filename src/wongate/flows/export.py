@@ -1,0 +1,328 @@
+"""Exports of the Payments table: asked for by people or by schedules, made by the worker, kept for four days (E-32)."""
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from wongate.connections.database import Tx, Unavailable
+from wongate.domain.report import Export
+from wongate.domain.rights import Right
+from wongate.flows import audit
+from wongate.flows.audit import Actor
+from wongate.flows.platform import Platform
+from wongate.reports import export_rows, register
+from wongate.reports.register import Filter
+from wongate.reports.sheets import FORMATS, csv_lines
+from wongate.store import exports, people, schedules
+
+log = logging.getLogger(__name__)
+
+KEPT = timedelta(days=4)
+LEASE = timedelta(minutes=2)
+"""Longer than the time between two notes of progress, however slow the machine."""
+
+NOTED_EVERY_S = 1.0
+ATTEMPTS_MAX = 3
+PIECE = 1024 * 1024
+ROWS_AT_ONCE = 2000
+XLS_MAX = 200_000
+"""Rows of an XLS: the format is held in memory as a whole, 1.6 KB a row."""
+
+CLEARED_EVERY = timedelta(minutes=10)
+WAITING_MAX = 20
+"""Exports that one person may have in the queue."""
+
+
+class Hopeless(Exception):
+    """Trying again would not help; the text is for the person who asked."""
+
+
+class Overtaken(Exception):
+    """The lease passed to another worker meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is wanted: conditions, columns in their order with their headings, and how to write it down."""
+
+    name: str
+    format: str
+    query: str
+    wanted: Filter
+    columns: Sequence[str]
+    headings: Sequence[str]
+    language: str
+    time_zone: str
+
+
+async def ask(platform: Platform, actor: Actor, person_id: int, order: Order) -> int | None:
+    """Puts the export into the queue and writes down who asked for what. None when the person has too many there."""
+    export_id = platform.ids.next()
+
+    async def story(tx: Tx) -> int | None:
+        now = platform.clock.now()
+        if await exports.waiting_of(tx, person_id) >= WAITING_MAX:
+            return None
+        await exports.insert(tx, new_export(export_id, person_id, order, now))
+        after = {"format": order.format, "columns": list(order.columns), "filter": order.query}
+        await audit.record(
+            tx,
+            actor,
+            "export asked for",
+            f"export/{export_id}",
+            now,
+            project_ids=order.wanted.project_ids,
+            after=after,
+        )
+        return export_id
+
+    return await platform.database.run(story)
+
+
+def new_export(export_id: int, person_id: int, order: Order, now: datetime, **more: Any) -> Export:
+    return Export(
+        export_id=export_id,
+        person_id=person_id,
+        name=order.name,
+        format=order.format,
+        query=order.query,
+        filter=filter_json(order.wanted),
+        columns=order.columns,
+        headings=order.headings,
+        language=order.language,
+        time_zone=order.time_zone,
+        state="waiting",
+        rows_done=0,
+        rows_total=None,
+        file_name="",
+        file_size=0,
+        error="",
+        attempt=0,
+        created_at=now,
+        finished_at=None,
+        **{"schedule_id": None, "run_at": None, "recipients": (), **more},
+    )
+
+
+def filter_json(wanted: Filter) -> dict[str, Any]:
+    """The conditions that were set, as JSON."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in asdict(wanted).items()
+        if value is not None and value is not False and value not in ((), "")
+    }
+
+
+def filter_of(stored: Mapping[str, Any]) -> Filter:
+    """The other way round; conditions that a later version has renamed are left out."""
+    known = {field.name for field in fields(Filter)}
+    values: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in known
+    }
+    for name in ("since", "until"):
+        if name in values:
+            values[name] = datetime.fromisoformat(values[name])
+    return Filter(**values)
+
+
+async def download(platform: Platform, actor: Actor, export: Export) -> AsyncIterator[bytes]:
+    """The file piece by piece, after it was written down who takes it. A connection is held for one piece at a time."""
+    await audit.note(platform, actor, "export downloaded", after={"export": export.export_id})
+    return _pieces(platform, export)
+
+
+async def _pieces(platform: Platform, export: Export) -> AsyncIterator[bytes]:
+    number = 0
+    while True:
+        async with platform.database.read() as tx:
+            content = await exports.piece(tx, export, number)
+        if content is None:
+            return
+        yield content
+        number += 1
+
+
+async def content(platform: Platform, export: Export) -> bytes:
+    """The whole file, for a mail; the caller has looked at its size."""
+    return b"".join([piece async for piece in _pieces(platform, export)])
+
+
+class Exporting:
+    """The worker's half, one per process: one export at a time, so that memory and the other duties stay free."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._task: asyncio.Task[None] | None = None
+        self._cleared_at: datetime | None = None
+
+    async def tick(self) -> int:
+        await self._clear()
+        if self._task is not None and not self._task.done():
+            return 0
+        now = self._platform.clock.now()
+        export = await self._platform.database.run(lambda tx: exports.claim(tx, now, now + LEASE))
+        if export is None:
+            return 0
+        self._task = asyncio.create_task(self._carry(export))
+        return 1
+
+    async def drain(self) -> None:
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=60)
+
+    async def _carry(self, export: Export) -> None:
+        try:
+            await self._make(export)
+        except Hopeless as reason:
+            await self._fail(export, str(reason))
+        except Overtaken:
+            log.info("export went to another worker", extra={"export_id": export.export_id})
+        except Unavailable:
+            log.warning("export waits for the database", extra={"export_id": export.export_id})
+        except Exception:
+            log.exception("export broke", extra={"export_id": export.export_id})
+            if export.attempt >= ATTEMPTS_MAX:
+                await self._fail(export, "Something broke on our side.")
+
+    async def _fail(self, export: Export, reason: str) -> None:
+        await self._platform.database.run(
+            lambda tx: exports.fail(tx, export, reason, self._platform.clock.now())
+        )
+
+    async def _make(self, export: Export) -> None:
+        wanted = await self._allowed(export)
+        with tempfile.TemporaryDirectory(prefix="wongate-export-") as directory:
+            path = Path(directory) / "export"
+            rows = await self._write(export, wanted, path)
+            self._platform.database.seam("export.rendered")
+            await self._keep(export, path)
+            await self._finish(export, path.stat().st_size, rows)
+
+    async def _allowed(self, export: Export) -> Filter:
+        """What the person may still see: rights and projects count when the file is made, not when it was asked for."""
+        async with self._platform.database.read() as tx:
+            person = await people.load(tx, export.person_id)
+        wanted = filter_of(export.filter)
+        if person is None or not person.active or not {Right.REPORTS, Right.PAYMENTS} <= person.rights:
+            raise Hopeless("You may not make reports any more.")
+        own = tuple(project_id for project_id in wanted.project_ids if project_id in person.project_ids)
+        if not own:
+            raise Hopeless("You have no access to these projects any more.")
+        return replace(wanted, project_ids=own)
+
+    async def _write(self, export: Export, wanted: Filter, path: Path) -> int:
+        async with self._platform.database.read() as tx:
+            total = sum(row["payments"] for row in await register.totals(tx, wanted))
+        if export.format == "xls" and total > XLS_MAX:
+            raise Hopeless(
+                "An XLS holds at most 200,000 rows. Please choose XLSX or CSV, or a shorter period."
+            )
+        note = Progress(self._platform, export, total)
+        await note(0)
+        write = _write_csv if export.format == "csv" else _write_sheet
+        return await write(self._platform, export, wanted, path, note)
+
+    async def _keep(self, export: Export, path: Path) -> None:
+        """A file of a broken earlier try lies under another attempt's number."""
+        with path.open("rb") as file:
+            number = 0
+            while part := file.read(PIECE):
+                async with self._platform.database.read() as tx:
+                    await exports.add_piece(tx, export, number, part)
+                number += 1
+
+    async def _finish(self, export: Export, size: int, rows: int) -> None:
+        now = self._platform.clock.now()
+        name = file_name(export)
+
+        async def story(tx: Tx) -> None:
+            if not await exports.finish(tx, export, name, size, rows, now):
+                raise Overtaken
+            for recipient in export.recipients:
+                await enqueue_mail(self._platform, tx, export.export_id, recipient)
+
+        await self._platform.database.run(story)
+
+    async def _clear(self) -> None:
+        now = self._platform.clock.now()
+        if self._cleared_at is None or abs(now - self._cleared_at) >= CLEARED_EVERY:
+            self._cleared_at = now
+            await self._platform.database.run(lambda tx: exports.remove_files(tx, now - KEPT))
+
+
+class Progress:
+    """Notes progress about once a second, and keeps the lease with it. Raises Overtaken."""
+
+    def __init__(self, platform: Platform, export: Export, total: int) -> None:
+        self._platform = platform
+        self._export = export
+        self._total = total
+        self._next_s = 0.0
+
+    async def __call__(self, done: int) -> None:
+        if self._platform.monotonic() < self._next_s:
+            return
+        self._next_s = self._platform.monotonic() + NOTED_EVERY_S
+        lease_until = self._platform.clock.now() + LEASE
+        async with self._platform.database.read() as tx:
+            if not await exports.progress(tx, self._export, min(done, self._total), self._total, lease_until):
+                raise Overtaken
+
+
+Note = Callable[[int], Awaitable[None]]
+
+
+async def _write_csv(platform: Platform, export: Export, wanted: Filter, path: Path, note: Note) -> int:
+    """UTF-8 with BOM, so that Excel reads Korean (E-32)."""
+    lines = 0
+    with path.open("wb") as file:
+        file.write(("\ufeff" + csv_lines([export.headings])).encode())
+
+        async def write(part: bytes) -> None:
+            nonlocal lines
+            file.write(part)
+            lines += part.count(b"\n")
+            await note(lines)
+
+        async with platform.database.read() as tx:
+            return await export_rows.copy_csv(tx, wanted, export.columns, export.time_zone, write)
+
+
+async def _write_sheet(platform: Platform, export: Export, wanted: Filter, path: Path, note: Note) -> int:
+    """Rows come through a cursor; the workbook is written in a thread, so that callbacks go on meanwhile."""
+    sheet = await asyncio.to_thread(FORMATS[export.format][0], path)
+    sheet.heading(export.headings)
+    rows = 0
+    async with platform.database.transaction() as tx:
+        cursor = await export_rows.cursor(tx, wanted, export.columns, export.time_zone)
+        while found := await cursor.fetch(ROWS_AT_ONCE):
+            await asyncio.to_thread(_add_rows, sheet, found)
+            rows += len(found)
+            await note(rows)
+    await asyncio.to_thread(sheet.close)
+    return rows
+
+
+def _add_rows(sheet: Any, rows: Sequence[Any]) -> None:
+    for row in rows:
+        sheet.row(tuple(row))
+
+
+def file_name(export: Export) -> str:
+    """`payments-20261123-1001.csv`: the day of the run, and a number that tells two exports apart."""
+    day = (export.run_at or export.created_at).strftime("%Y%m%d")
+    return f"payments-{day}-{export.export_id % 10_000:04}.{export.format}"
+
+
+async def enqueue_mail(platform: Platform, tx: Tx, export_id: int, recipient: str) -> None:
+    """The Message-ID is made here, once: every try carries it (F21)."""
+    mail_id = platform.ids.next()
+    host = urlsplit(platform.page_url).hostname or "localhost"
+    message_id = f"<{export_id}.{mail_id}@{host}>"
+    await schedules.enqueue_mail(tx, mail_id, export_id, recipient, message_id, platform.clock.now())

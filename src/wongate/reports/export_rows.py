@@ -1,0 +1,96 @@
+"""The rows of an export: the Payments table's columns as SQL, straight to CSV by COPY, or through a cursor for workbooks."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wongate.connections.database import Tx
+from wongate.reports.register import Conditions, Filter
+
+COPY_S = 3600.0
+"""Seconds for one COPY; the pool's 60 s for a statement are for people who wait."""
+
+_DANGEROUS = '\'{=,+,-,@,"\t","\r","\n"}\''
+"""First characters that make a spreadsheet take a cell for a formula, as an SQL array (see `sheets.harmless`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`sql` over payment `p` and its latest sale `o`. `kind`: number, moment, text, or foreign: a text of others."""
+
+    sql: str
+    kind: str = "text"
+
+
+COLUMNS = {
+    "payment_id": Column("p.payment_id", "foreign"),
+    "type": Column("'purchase'"),
+    "status": Column("p.status"),
+    "amount": Column("p.amount", "number"),
+    "currency": Column("p.currency"),
+    "refunded": Column("p.refunded", "number"),
+    "refundable": Column("p.captured - p.refunded - p.reserved", "number"),
+    "customer_id": Column("p.customer_id", "foreign"),
+    "created_at": Column("p.created_at", "moment"),
+    "changed_at": Column("p.changed_at", "moment"),
+    "project_id": Column("p.project_id::text"),  # ids are texts: Excel rounds numbers of 16 digits
+    "method": Column("p.method"),
+    "source": Column("p.source"),
+    "code": Column("o.code::text"),
+    "flag": Column("p.flag"),
+    "description": Column("p.description", "foreign"),
+    "reference": Column("o.reference", "foreign"),
+    "order_number": Column("o.order_number"),
+    "sale_id": Column("p.sale_id::text"),
+    "request_id": Column("o.request_id"),
+}
+"""What the Payments page can show, by the same names."""
+
+
+def _statement(
+    wanted: Filter, columns: Sequence[str], zone: str, cell: Callable[[Column, str], str]
+) -> tuple[str, list[Any]]:
+    """Oldest first. The sale is looked up only where a column or condition asks for it."""
+    conditions = Conditions(wanted)
+    place = f"${len(conditions.values) + 2}::text"
+    cells = ", ".join(cell(COLUMNS[name], place) for name in columns)
+    needs_sale = wanted.codes or any("o." in COLUMNS[name].sql for name in columns)
+    sale = (
+        "JOIN operation o ON o.project_id = p.project_id AND o.operation_id = p.sale_id "
+        if needs_sale
+        else ""
+    )
+    statement = (
+        f"SELECT {cells} FROM payment p {sale}WHERE p.project_id = ANY($1) AND {place} <> ''{conditions} "
+        "ORDER BY p.created_at, p.payment_no"
+    )
+    return statement, [list(wanted.project_ids), *conditions.values, zone]
+
+
+def _csv_cell(column: Column, zone: str) -> str:
+    if column.kind == "moment":
+        return f"to_char({column.sql} AT TIME ZONE {zone}, 'YYYY-MM-DD HH24:MI:SS')"
+    if column.kind == "foreign":
+        return f"CASE WHEN left({column.sql}, 1) = ANY({_DANGEROUS}) THEN '''' ELSE '' END || {column.sql}"
+    return column.sql
+
+
+def _sheet_cell(column: Column, zone: str) -> str:
+    if column.kind == "moment":
+        return f"date_trunc('second', {column.sql} AT TIME ZONE {zone})"
+    return column.sql
+
+
+async def copy_csv(
+    tx: Tx, wanted: Filter, columns: Sequence[str], zone: str, write: Callable[[bytes], Awaitable[None]]
+) -> int:
+    """Every row as a line of CSV, dates in `zone`; PostgreSQL writes them, ten times as fast as Python. The number of rows."""
+    statement, arguments = _statement(wanted, columns, zone, _csv_cell)
+    status: str = await tx.copy_from_query(statement, *arguments, output=write, format="csv", timeout=COPY_S)
+    return int(status.split()[-1])
+
+
+async def cursor(tx: Tx, wanted: Filter, columns: Sequence[str], zone: str) -> Any:
+    """A cursor over the rows as cells of a sheet; wants a transaction. Its `fetch(n)` answers the next n."""
+    statement, arguments = _statement(wanted, columns, zone, _sheet_cell)
+    return await tx.cursor(statement, *arguments)
