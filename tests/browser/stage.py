@@ -24,14 +24,14 @@ from playwright.async_api import Browser, BrowserContext, Frame, Page, async_pla
 from tests.browser import chromium
 from tests.world import MERCHANT_KEY, MID, Simulator
 
-from wongate.app import Application, opened
+from wongate.app import Application
 from wongate.commands import create_project, save_account
 from wongate.connections.database import Database
 from wongate.connections.vault import Vault
 from wongate.domain.signature import verify
 from wongate.providers.nicepay.accounts import account_settings_for_simulator
 from wongate.settings import Settings
-from wongate.worker import run_duties
+from wongate.worker import work
 from wongate_simulator.shop.app import create_shop
 from wongate_simulator.shop.settings import ShopSettings
 
@@ -170,9 +170,8 @@ class Stage:
         self._parts.push_async_callback(end)
 
     async def _worker(self, settings: Settings) -> None:
-        platform = await self._parts.enter_async_context(opened(settings))
         stop = asyncio.Event()
-        duties = asyncio.create_task(run_duties(platform, stop))
+        duties = asyncio.create_task(work(settings, stop))
 
         async def end() -> None:
             stop.set()

@@ -30,8 +30,10 @@ async def checkout(request: Request) -> Response:
     good = GOODS.get(request.path_params["good"])
     if good is None:
         return not_found(request)
-    ways = ["gate", "page", "widget"] if await _shop(request).page.is_open() else ["gate"]
-    return render(request, "checkout.html", good=good, ways=ways)
+    shop = _shop(request)
+    ways = ["gate", "page", "widget"] if await shop.page.is_open() else ["gate"]
+    # The order's form is answered by a redirect to the payment page, which form-action governs as well.
+    return render(request, "checkout.html", forms_to=(shop.settings.page_origin,), good=good, ways=ways)
 
 
 async def make_order(request: Request) -> Response:

@@ -35,10 +35,21 @@
   function meet(origin) {
     if (parent || !isRegistered(origin)) return;
     parent = origin;
-    say("loaded", size());
+    say(isFirstPage() ? "loaded" : "resize", size());
     const waiting = unsent;
     unsent = [];
     for (const { message, data: content } of waiting) say(message.slice(8), content);
+  }
+
+  // The frame goes through several pages of ours, and is loaded once.
+  function isFirstPage() {
+    try {
+      const known = sessionStorage.getItem(`loaded ${guid}`);
+      sessionStorage.setItem(`loaded ${guid}`, "yes");
+      return !known;
+    } catch {
+      return true; // a browser that keeps nothing for frames
+    }
   }
 
   const size = () => ({ width: document.documentElement.clientWidth, height: Math.ceil(page.getBoundingClientRect().height) });
@@ -163,11 +174,11 @@
 
   // --- waiting, and the result ---
 
+  if (location.hash === "#sent") {
+    say("payment.submit_result", { request_id: data.requestId });
+    history.replaceState(null, "", location.pathname);
+  }
   if (data.events) {
-    if (location.hash === "#sent") {
-      say("payment.submit_result", { request_id: data.requestId });
-      history.replaceState(null, "", location.pathname);
-    }
     const events = new EventSource(data.events);
     events.onmessage = () => location.reload();
     events.onerror = () => events.readyState === EventSource.CLOSED && setTimeout(() => location.reload(), 4000);
@@ -184,7 +195,7 @@
   }
 
   if (data.outcome && framed) {
-    say("redirect_iframe_complete");
+    if ("inFrame" in data) say("redirect_iframe_complete");
     if (data.terminal) say(data.outcome === "success" ? "payment.success" : "payment.fail", JSON.parse(data.terminal));
     // Once the parent has been met it has been told; a parent that never speaks must not keep the payer here.
     if (data.exitUrl) {
