@@ -38,6 +38,7 @@ from wongate_simulator.shop.settings import ShopSettings
 T = TypeVar("T")
 
 PICTURES = Path(__file__).parents[2] / "build" / "screenshots"
+SITE = Path(__file__).parent / "site"
 MASTER_KEY = base64.b64encode(b"b" * 32).decode()
 VAULT = Vault.from_text(MASTER_KEY)
 FIRST_PROJECT = 2001
@@ -210,8 +211,15 @@ class Stage:
 
     def publish(self, path: str, html: str) -> str:
         """Puts a page on the merchant's site."""
-        self.site[path] = f"<!doctype html><html lang=en><title>shop</title>{html}"
+        self.site[path] = html
         return f"{self.merchant_url}{path}"
+
+    def publish_file(self, path: str, file: str, **filled: str) -> str:
+        """The same with a file of `site/`, in which `/* NAME */` and `<!-- NAME -->` are filled in."""
+        html = (SITE / file).read_text()
+        for name, text in filled.items():
+            html = html.replace(f"/* {name} */", text).replace(f"<!-- {name} -->", text)
+        return self.publish(path, html)
 
     @asynccontextmanager
     async def visitor(

@@ -1,4 +1,4 @@
-"""merchant.js on a merchant's site of another origin and port: every way to open the page, handlers in order, and who is believed."""
+"""merchant.js on a merchant's site of another origin: every way to open the page, handlers in order, and who is believed."""
 
 import json
 from typing import Any
@@ -7,31 +7,13 @@ import pytest
 from playwright.async_api import Frame, Page, expect
 from tests.browser.stage import DESK, PHONE, Shop, Stage, choose, press_pay
 
-HANDLERS = (
-    "onRun onLoaded onFailLoading onPaymentMethodSelect onEnterKeyPressed onPaymentSent onPaymentSubmitResult "
-    "onRedirectIframe onRedirectIframeComplete onPaymentSuccess onPaymentFail onPaymentCanceled onPaymentTryAgain onExit onDestroy "
-    "onCheckSubmit onEmbeddedModeCheckValidationResponse onAcsParentPageRedirectRun onRedirect"
-).split()
 SETTLED = "Payment complete"
 
 
-def shop_page(stage: Stage, call: str, script: str = "", head: str = "") -> str:
-    """A merchant's page that notes every handler's call beyond its own life, and then runs `call`."""
+def shop_page(stage: Stage, call: str, head: str = "") -> str:
+    """A merchant's page that notes every handler's call, and then runs `call`."""
     head = head or f'<script src="{stage.page_url}/shared/merchant.js"></script>'
-    return stage.publish(
-        "/checkout",
-        f"""{head}<link rel="icon" href="data:,"><h1>Shop</h1><button id="buy">Buy</button><div id="place"></div>
-        <script>
-        const note = (name, data) => {{
-          const told = JSON.parse(sessionStorage.told || "[]");
-          sessionStorage.told = JSON.stringify([...told, [name, data ?? null]]);
-        }};
-        const handlers = {{}};
-        for (const name of {json.dumps(HANDLERS)}) handlers[name] = (data) => note(name, data);
-        {script}
-        {call}
-        </script>""",
-    )
+    return stage.publish_file("/checkout", "checkout.html", HEAD=head, CALL=call)
 
 
 async def told(page: Page, url: str = "") -> list[tuple[str, Any]]:
@@ -172,20 +154,12 @@ async def test_shop_plugins_that_speak_to_their_own_window_are_passed_on(stage: 
     """What WooCommerce's and Magento's plugins do: validate, place the order, then submit with parameters signed anew."""
     shop = await stage.project()
     first = json.dumps(shop.parameters(payment_id="draft", target_element="place"))
-    final = json.dumps(shop.parameters(payment_id="final", target_element="place"))
-    script = (
-        """const post = (message) => window.postMessage(JSON.stringify({...message, from_another_domain: true}));
-      const check = () => post({message: "epframe.embedded_mode.check_validation"});
-      const submit = () => post({message: "epframe.embedded_mode.submit", fields: %s});"""
-        % final
-    )  # noqa: UP031 - braces
-    call = f"window.widget = EPayWidget.runEmbedded({{...{first}, ...handlers}});"
     async with stage.visitor(size=DESK) as page:
-        await page.goto(shop_page(stage, call, script))
+        await page.goto(shop_page(stage, f"EPayWidget.runEmbedded({{...{first}, ...handlers}});"))
         await heard(page, "onLoaded")
         await page.evaluate("check()")
         assert {} == await heard(page, "onEmbeddedModeCheckValidationResponse")
-        await page.evaluate("submit()")
+        await page.evaluate("submit", shop.parameters(payment_id="final", target_element="place"))
         await choose(page)
         await expect(page.get_by_text("final")).to_be_visible()
         assert ["success"] == await shop.told("final")
@@ -315,7 +289,6 @@ async def test_a_call_that_cannot_work_throws_a_text(stage: Stage):
         calls = {
             "{target_element: 'nowhere'}": "Invalid target_element",
             "{mode: 'purchase'}": "Payment not specified.",
-            "{mode: 'gift'}": "Invalid config.mode. Use: purchase | payout | card_tokenize | card_verify | money_transfer | presentation",
         }
         for config, text in calls.items():
             thrown = f"(() => {{ try {{ EPayWidget.run({config}) }} catch (error) {{ return error }} }})()"
@@ -324,25 +297,16 @@ async def test_a_call_that_cannot_work_throws_a_text(stage: Stage):
 
 # --- who is believed ------------------------------------------------------------------------------------------------------------
 
-EVERY_MESSAGE = """[
-  {message: "epframe.redirect", data: {url: "https://evil.example/"}}, {message: "epframe.exit"},
-  {message: "epframe.payment.success", data: {}}, {message: "epframe.loaded", data: {height: 1}},
-  {message: "epframe.acs_parent_page_redirect_run", data: {method: "post", url: "https://evil.example/", body: {}}},
-].map((one) => JSON.stringify({...one, from_another_domain: true}))"""
-
 
 async def test_the_shop_believes_no_frame_but_the_payment_page(stage: Stage):
     shop = await stage.project()
-    stage.publish("/hostile", f"<script>for (const m of {EVERY_MESSAGE}) parent.postMessage(m, '*')</script>")
+    hostile = stage.publish_file("/hostile", "hostile.html").replace("127.0.0.1", "localhost")
     async with stage.visitor(size=DESK) as page:
         await page.goto(shop_page(stage, run(shop)))
         await heard(page, "onLoaded")
         before = await names(page)
-        hostile = f"{stage.merchant_url}/hostile".replace("127.0.0.1", "localhost")
-        await page.evaluate(
-            "url => document.body.append(Object.assign(document.createElement('iframe'), {src: url}))",
-            hostile,
-        )
+        add = "url => document.body.append(Object.assign(document.createElement('iframe'), {src: url}))"
+        await page.evaluate(add, hostile)
         await page.wait_for_timeout(400)
         assert before == await names(page)
         assert page.url.endswith("/checkout")
@@ -352,16 +316,7 @@ async def test_the_shop_believes_no_frame_but_the_payment_page(stage: Stage):
 async def test_the_page_obeys_no_window_but_its_registered_parent(stage: Stage):
     """An opener of another origin sends every order there is; the page does not even answer."""
     shop = await stage.project()
-    url = stage.publish(
-        "/opener",
-        f"""<button id=go>go</button><script>
-        window.heard = 0; addEventListener("message", () => heard++);
-        document.getElementById("go").onclick = () => window.other = open({json.dumps(shop.url(payment_id="ordered"))});
-        const order = () => ["link", "close", "resize", "epframe.external_widget_form_submission", "epframe.embedded_mode.try_submit",
-          "epframe.embedded_mode.check_validation", "epframe.embedded_mode.submit"].forEach((message) =>
-            other.postMessage(JSON.stringify({{message, guid: "1234-1234-1234-1234", fields: {{payment_amount: "1"}}}}), "*"));
-        </script>""",
-    )
+    url = stage.publish_file("/opener", "opener.html", URL=json.dumps(shop.url(payment_id="ordered")))
     async with stage.visitor(size=DESK) as page:
         await page.goto(url)
         async with page.context.expect_page() as opened:
@@ -378,34 +333,8 @@ async def test_the_page_obeys_no_window_but_its_registered_parent(stage: Stage):
 
 
 async def test_a_script_that_shouts_to_everybody_drives_our_page(stage: Stage):
-    """As ECommPay's own library does: a guid per frame, messages to `*`, no look at origins."""
     shop = await stage.project()
-    url = stage.publish(
-        "/foreign",
-        f"""<link rel="icon" href="data:,"><script>
-        const guid = "0a1b-2c3d-4e5f-6071", got = window.got = [];
-        addEventListener("message", (event) => {{
-          const message = JSON.parse(event.data);
-          if (message.guid !== guid && !message.from_another_domain) return;
-          got.push(message);
-          if (message.message === "epframe.acs_parent_page_redirect_run") {{
-            const form = document.createElement("form");
-            form.setAttribute("method", message.data.method); form.setAttribute("action", message.data.url);
-            for (const name in message.data.body) {{
-              const input = document.createElement("input"); input.name = name; input.value = message.data.body[name]; form.append(input);
-            }}
-            document.body.append(form); form.submit();
-          }}
-        }});
-        addEventListener("load", () => {{
-          const frame = document.createElement("iframe");
-          frame.className = "ep-iframe"; frame.id = frame.name = "iframe-" + guid;
-          frame.onload = () => frame.contentWindow.postMessage(JSON.stringify({{message: "link", guid}}), "*");
-          frame.src = {json.dumps(shop.url(payment_id="foreign"))} + "&frame_mode=popup&_sw=1&_sh=1&_referrer=";
-          document.body.append(frame);
-        }});
-        </script>""",
-    )
+    url = stage.publish_file("/foreign", "shouting.html", URL=json.dumps(shop.url(payment_id="foreign")))
     async with stage.visitor(size=DESK) as page:
         await page.goto(url)
         frame = await frame_of(page)
@@ -419,20 +348,10 @@ async def test_a_script_that_shouts_to_everybody_drives_our_page(stage: Stage):
         assert ["success"] == await shop.told("foreign")
 
 
-FOREIGN_PAGE = """<script>
-addEventListener("message", ({data}) => {
-  const order = JSON.parse(data);
-  window.orders = [...(window.orders || []), order];
-  if (order.message !== "link") return;
-  window.say = (name, data, more) => parent.postMessage(JSON.stringify({message: "epframe." + name, guid: order.guid, data, ...more}), "*");
-  say("loaded", {width: 400, height: 333});
-});
-</script><main>foreign page</main>"""
-
-
 async def test_our_script_drives_a_page_of_the_same_protocol(stage: Stage):
-    stage.publish("/payment", FOREIGN_PAGE)
-    call = f"window.widget = EPayWidget.run({{payment_id: 'a', baseUrl: '{stage.merchant_url}', css_modal_wrap: 'own', ...handlers}});"
+    stage.publish_file("/payment", "page_of_others.html")
+    config = json.dumps({"payment_id": "a", "baseUrl": stage.merchant_url, "css_modal_wrap": "own"})
+    call = f"EPayWidget.run({{...{config}, ...handlers}});"
     async with stage.visitor(size=DESK) as page:
         await page.goto(shop_page(stage, call))
         frame = await frame_of(page)
@@ -464,9 +383,8 @@ async def test_our_script_drives_a_page_of_the_same_protocol(stage: Stage):
 
 
 async def test_changes_are_reported_only_when_something_changed(stage: Stage):
-    stage.publish("/payment", FOREIGN_PAGE)
-    call = f"""handlers.onAmountChange = (data) => note("onAmountChange", data);
-      window.widget = EPayWidget.run({{baseUrl: '{stage.merchant_url}', ...handlers}});"""
+    stage.publish_file("/payment", "page_of_others.html")
+    call = f"EPayWidget.run({{baseUrl: '{stage.merchant_url}', ...handlers}});"
     async with stage.visitor(size=DESK) as page:
         await page.goto(shop_page(stage, call))
         await heard(page, "onLoaded")
