@@ -12,6 +12,7 @@ from starlette.routing import Route
 from wongate.domain.rights import Open, Right
 from wongate.flows.platform import Platform
 from wongate.web import (
+    dashboard_analytics,
     dashboard_audit,
     dashboard_callbacks,
     dashboard_design,
@@ -31,6 +32,7 @@ MODULES = (
     dashboard_sign_in,
     dashboard_payments,
     dashboard_payment,
+    dashboard_analytics,
     dashboard_projects,
     dashboard_callbacks,
     dashboard_design,

@@ -1,0 +1,170 @@
+"""Numbers of the analytics tiles. Closed hours come added up (`hourly`), the rest of a period is counted row by row.
+
+SELECT only. An operation counts where it ended; `error` (an invalid request) is a status of its own, so that conversion is
+success / (success + decline) and nothing else (E-33).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from wongate.connections.database import Tx
+from wongate.reports.spans import closed_until, split
+
+TOP = 10
+HOURLY_UP_TO = timedelta(days=2)
+DAILY_UP_TO = timedelta(days=93)
+"""Longer periods are drawn month by month."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a tile is about: a period, half open; `zone` says where days begin. No `sources` means all."""
+
+    project_ids: tuple[int, ...]
+    since: datetime
+    until: datetime
+    zone: str
+    sources: tuple[str, ...] = ()
+
+    @property
+    def before(self) -> "Ask":
+        """The period of the same length that ended where this one begins."""
+        return replace(self, since=self.since - (self.until - self.since), until=self.since)
+
+    @property
+    def unit(self) -> str:
+        length = self.until - self.since
+        return "hour" if length <= HOURLY_UP_TO else "day" if length <= DAILY_UP_TO else "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What ended: how many operations, their won, the seconds from opening to end, all together."""
+
+    operations: int = 0
+    amount: int = 0
+    seconds: int = 0
+
+    def __add__(self, other: "Sum") -> "Sum":
+        return Sum(
+            self.operations + other.operations, self.amount + other.amount, self.seconds + other.seconds
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """An hour, a day or a month. `sums` by kind and status: `sums["sale", "success"]`."""
+
+    since: datetime
+    until: datetime
+    sums: dict[tuple[str, str], Sum]
+
+    def of(self, kind: str, status: str) -> Sum:
+        return self.sums.get((kind, status), Sum())
+
+
+_ENDS = (
+    "SELECT hour AS at, kind, status, code, operations, amount, seconds FROM hourly "
+    "WHERE project_id = ANY($1) AND hour >= $3 AND hour < $4 AND (cardinality($2::text[]) = 0 OR source = ANY($2)) "
+    "UNION ALL SELECT t.at, o.kind, CASE WHEN t.payment_status = 'error' THEN 'error' ELSE t.status END, t.code, 1, o.amount, "
+    "extract(epoch FROM date_trunc('second', t.at) - date_trunc('second', o.created_at))::bigint "
+    "FROM unnest($5::timestamptz[], $6::timestamptz[]) AS edge(since, until) "
+    "JOIN transition t ON t.project_id = ANY($1) AND t.final AND t.at >= edge.since AND t.at < edge.until "
+    "JOIN operation o USING (project_id, operation_id) "
+    "JOIN payment p ON p.project_id = o.project_id AND p.payment_no = o.payment_no "
+    "WHERE cardinality($2::text[]) = 0 OR p.source = ANY($2)"
+)
+
+
+async def _arguments(tx: Tx, ask: Ask) -> tuple[object, ...]:
+    spans = split(ask.since, ask.until, await closed_until(tx, ask.project_ids))
+    return (list(ask.project_ids), list(ask.sources), *spans.arguments)
+
+
+async def series(tx: Tx, ask: Ask) -> list[Bucket]:
+    """Every bucket of the period in order, also the empty ones."""
+    rows = await tx.fetch(
+        "SELECT date_trunc($7, at, $8) AS begin, kind, status, sum(operations)::bigint AS operations, "
+        f"sum(amount)::bigint AS amount, sum(seconds)::bigint AS seconds FROM ({_ENDS}) ends GROUP BY 1, 2, 3",
+        *await _arguments(tx, ask),
+        ask.unit,
+        ask.zone,
+    )
+    found: dict[datetime, dict[tuple[str, str], Sum]] = {}
+    for row in rows:
+        sums = found.setdefault(row["begin"], {})
+        sums[row["kind"], row["status"]] = Sum(row["operations"], row["amount"], row["seconds"])
+    edges = bucket_edges(ask)
+    return [
+        Bucket(since, until, found.get(since, {})) for since, until in pairwise(edges)
+    ]
+
+
+def bucket_edges(ask: Ask) -> list[datetime]:
+    """Where buckets begin, in UTC, and where the last one ends. Days have 23 or 25 hours where clocks change."""
+    zone = ZoneInfo(ask.zone)
+    at = ask.since.astimezone(zone).replace(minute=0, second=0, microsecond=0)
+    if ask.unit != "hour":
+        at = at.replace(hour=0)
+    if ask.unit == "month":
+        at = at.replace(day=1)
+    edges = [at.astimezone(UTC)]
+    while edges[-1] < ask.until:
+        if ask.unit == "hour":
+            edges.append(edges[-1] + timedelta(hours=1))
+        else:
+            at = at + timedelta(days=1) if ask.unit == "day" else (at + timedelta(days=32)).replace(day=1)
+            edges.append(at.astimezone(UTC))
+    return edges
+
+
+async def totals(tx: Tx, ask: Ask) -> dict[tuple[str, str], Sum]:
+    """The whole period by kind and status."""
+    rows = await tx.fetch(
+        "SELECT kind, status, sum(operations)::bigint AS operations, sum(amount)::bigint AS amount, "
+        f"sum(seconds)::bigint AS seconds FROM ({_ENDS}) ends GROUP BY 1, 2",
+        *await _arguments(tx, ask),
+    )
+    return {
+        (row["kind"], row["status"]): Sum(row["operations"], row["amount"], row["seconds"]) for row in rows
+    }
+
+
+async def declines(tx: Tx, ask: Ask, limit: int = 100) -> list[tuple[int, Sum]]:
+    """Declined sales by code, the most frequent first."""
+    rows = await tx.fetch(
+        "SELECT code, sum(operations)::bigint AS operations, sum(amount)::bigint AS amount "
+        f"FROM ({_ENDS}) ends WHERE kind = 'sale' AND status = 'decline' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {int(limit)}",
+        *await _arguments(tx, ask),
+    )
+    return [(row["code"], Sum(row["operations"], row["amount"])) for row in rows]
+
+
+async def by_hour(tx: Tx, ask: Ask) -> dict[tuple[int, int], Sum]:
+    """Successful sales by weekday (1 is Monday) and hour of the day in the zone."""
+    rows = await tx.fetch(
+        "SELECT extract(isodow FROM at AT TIME ZONE $7)::int AS weekday, extract(hour FROM at AT TIME ZONE $7)::int AS hour, "
+        f"sum(operations)::bigint AS operations, sum(amount)::bigint AS amount FROM ({_ENDS}) ends "
+        "WHERE kind = 'sale' AND status = 'success' GROUP BY 1, 2",
+        *await _arguments(tx, ask),
+        ask.zone,
+    )
+    return {(row["weekday"], row["hour"]): Sum(row["operations"], row["amount"]) for row in rows}
+
+
+async def customers(tx: Tx, ask: Ask) -> Sequence[tuple[str, Sum]]:
+    """Who paid most for payments opened in the period. Counted from the payments themselves: hours know no customers."""
+    rows = await tx.fetch(
+        "SELECT customer_id, count(*) AS operations, sum(captured)::bigint AS amount FROM payment "
+        "WHERE project_id = ANY($1) AND created_at >= $2 AND created_at < $3 AND captured > 0 "
+        "AND (cardinality($4::text[]) = 0 OR source = ANY($4)) AND customer_id <> '' "
+        f"GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT {TOP}",
+        list(ask.project_ids),
+        ask.since,
+        ask.until,
+        list(ask.sources),
+    )
+    return [(row["customer_id"], Sum(row["operations"], row["amount"])) for row in rows]
