@@ -31,6 +31,7 @@ from tests.database import fresh_copy
 
 from wongate.app import Application
 from wongate.commands import create_project, save_account
+from wongate.connections.clock import Clock
 from wongate.connections.database import Database
 from wongate.connections.embedded import Server
 from wongate.connections.http import Outbound
@@ -171,7 +172,8 @@ Answering = Callable[[Received], Awaitable[web.StreamResponse]]
 class Merchant:
     """The merchant's server: keeps what arrives, checks each signature, and answers as told; 200 when told nothing."""
 
-    clock: StillClock
+    clock: Clock
+    secret: str = SECRET
     url: str = ""
     received: list[Received] = field(default_factory=list)
     answers: dict[str, Sequence[int] | Answering] = field(default_factory=dict)
@@ -179,17 +181,22 @@ class Merchant:
 
     async def receives(self, number: int) -> None:
         """Waits until so many callbacks have come in all."""
-        async with asyncio.timeout(30):
-            while len(self.received) < number:
+        await self.until(lambda: len(self.received) >= number)
+
+    async def until(self, condition: Callable[[], Any], limit_s: float = 30) -> Any:
+        """Waits until what has been received fulfils the condition, and answers the condition's value."""
+        async with asyncio.timeout(limit_s):
+            while not (value := condition()):
                 self._arrived.clear()
                 await self._arrived.wait()
+        return value
 
     def at(self, path: str) -> list[Received]:
         return [item for item in self.received if item.path == path]
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         item = Received(self.clock.now(), request.path, await request.read(), dict(request.headers))
-        assert verify(item.body, item.body["signature"], [SECRET]), item.raw
+        assert verify(item.body, item.body["signature"], [self.secret]), item.raw
         self.received.append(item)
         self._arrived.set()
         told = self.answers.get(request.path, ())
@@ -202,8 +209,8 @@ class Merchant:
 
 
 @asynccontextmanager
-async def listening_merchant(clock: StillClock) -> AsyncIterator[Merchant]:
-    merchant = Merchant(clock)
+async def listening_merchant(clock: Clock, secret: str = SECRET) -> AsyncIterator[Merchant]:
+    merchant = Merchant(clock, secret)
     server = web.Server(merchant.handle)
     runner = web.ServerRunner(server, shutdown_timeout=0)
     await runner.setup()
