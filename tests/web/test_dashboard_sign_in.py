@@ -160,7 +160,8 @@ async def test_known_and_unknown_logins_take_the_same_time(database: str) -> Non
     """Both hash once; a third of the time between them would be a hash that one of the two leaves out."""
     async with open_office(database) as office:
         members = [await office.member(Role.SUPPORT) for _ in range(7)]
-        known, unknown = [], []
+        known: list[float] = []
+        unknown: list[float] = []
         for number, member in enumerate(members):
             for login, times in ((member.login, known), (f"nobody{number}", unknown)):
                 began = time.perf_counter()

@@ -10,13 +10,15 @@ _COLUMNS = ", ".join(Entry.__slots__)
 
 async def lock_head(tx: Tx) -> tuple[int, str]:
     """Number and hash of the last entry. Writers wait here for one another; taken last, after every other lock."""
+    await tx.execute("INSERT INTO audit_head (id, seq, hash) VALUES (1, 0, '') ON CONFLICT DO NOTHING")
     await tx.fetchval("SELECT 1 FROM audit_head WHERE id = 1 FOR UPDATE")
     return await head(tx)
 
 
 async def head(tx: Tx) -> tuple[int, str]:
+    """Zero and an empty text before the first entry."""
     row = await tx.fetchrow("SELECT seq, hash FROM audit_head WHERE id = 1")
-    return row["seq"], row["hash"]
+    return (row["seq"], row["hash"]) if row else (0, "")
 
 
 async def append(tx: Tx, entry: Entry) -> None:

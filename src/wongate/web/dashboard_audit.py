@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from wongate.domain.audit import Entry as Row
 from wongate.domain.rights import Right
-from wongate.flows import audit
+from wongate.flows import audit, people
 from wongate.reports import audit_trail
 from wongate.reports.audit_trail import Trail
 from wongate.web.dashboard_access import Entry, Visit
@@ -101,9 +101,16 @@ class AuditLog:
             asked=_query(asked),
             first=f"{HOME}?{urlencode(_query(asked))}" if before else "",
             later=f"{HOME}?{urlencode(later)}" if later else "",
+            names=await self._names(visit),
+            plain=_plain,
             verdict=verdict,
             home=HOME,
         )
+
+    async def _names(self, visit: Visit) -> dict[str, str]:
+        """Logins in place of people's numbers, where the visitor knows them."""
+        members = await people.team(self._platform, visit.project_ids)
+        return {f"person/{member.person_id}": member.login for member in members}
 
     async def export(self, visit: Visit) -> Response:
         """What the filters show, as CSV, streamed; that it was taken is written down first."""
@@ -172,6 +179,13 @@ def _cells(row: Row, zone: ZoneInfo, whole: bool) -> list[Any]:
         row.confirmed,
         row.hash,
     ]
+
+
+def _plain(value: Any) -> str:
+    """Texts as they are, lists without their brackets, the rest as JSON has it."""
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "–"
+    return value or "–" if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _json(members: Mapping[str, Any] | None) -> str:

@@ -96,9 +96,8 @@ CREATE TABLE audit_entry (
 );
 CREATE INDEX audit_of_projects ON audit_entry USING gin (project_ids);
 
-CREATE TABLE audit_head (
+CREATE TABLE audit_head ( -- one row, made by the first writer
     id smallint PRIMARY KEY CHECK (id = 1),
     seq bigint NOT NULL,
     hash text NOT NULL -- of the last entry; its lock puts writers in a row
 );
-INSERT INTO audit_head (id, seq, hash) VALUES (1, 0, '');

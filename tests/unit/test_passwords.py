@@ -1,0 +1,46 @@
+import pytest
+
+from wongate.domain.passwords import Weakness, weakness
+from wongate.flows.passwords import common_passwords, hashed, is_outdated
+
+COMMON = common_passwords()
+
+
+def test_the_list_of_common_passwords_has_more_than_three_thousand() -> None:
+    assert len(COMMON) > 3000
+    assert {"password", "qwertyuiop", "123456789", "iloveyou"} <= COMMON
+    assert all(text == text.casefold().strip() for text in COMMON)
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        ("", Weakness.SHORT),
+        ("elevenchars", Weakness.SHORT),
+        ("x" * 257, Weakness.LONG),
+        ("counterstrike", Weakness.COMMON),
+        ("CounterStrike", Weakness.COMMON),
+        ("password1234", Weakness.COMMON),
+        ("!!Qwertyuiop99", Weakness.COMMON),
+        ("aaaaaaaaaaaaaa", Weakness.REPEATED),
+        ("abcabcabcabcab", Weakness.REPEATED),
+        ("abcdefghijklmnop", Weakness.REPEATED),
+        ("890123456789012", Weakness.REPEATED),
+        ("I am anna@shop.example", Weakness.PERSONAL),
+        ("it is Anna Kim here", Weakness.PERSONAL),
+        ("correct horse battery staple", None),
+        ("다람쥐 헌 쳇바퀴에 타고파", None),
+        ("            x          y", None),
+        ("<script>alert(1)</script>", None),
+    ],
+)
+def test_weak_passwords_are_named(password: str, reason: Weakness | None) -> None:
+    assert reason == weakness(password, COMMON, ("anna@shop.example", "Anna Kim"))
+
+
+async def test_two_hashes_of_one_password_differ_and_carry_their_parameters() -> None:
+    first, second = await hashed("correct horse"), await hashed("correct horse")
+    assert first != second
+    assert first.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert not is_outdated(first)
+    assert is_outdated(first.replace("m=19456", "m=9728"))
