@@ -55,7 +55,7 @@ async def actions(database: Database, project_ids: Sequence[int]) -> list[str]:
 
 async def _rows(tx: Any, trail: Trail, before: int | None, limit: int) -> list[Entry]:
     rows = await tx.fetch(
-        f"SELECT {_COLUMNS} FROM audit_entry WHERE project_ids && $1 AND ($2::bigint IS NULL OR seq < $2) "  # noqa: S608
+        f"SELECT {_COLUMNS} FROM audit_entry WHERE project_ids && $1 AND ($2::bigint IS NULL OR seq < $2) "
         "AND ($3::timestamptz IS NULL OR at >= $3) AND ($4::timestamptz IS NULL OR at < $4) "
         "AND ($5 = '' OR strpos(lower(actor), lower($5)) > 0) AND ($6 = '' OR action = $6) "
         "AND ($7 = '' OR strpos(lower(object), lower($7)) > 0) ORDER BY seq DESC LIMIT $8",
