@@ -4,6 +4,7 @@
 (() => {
   const page = document.body;
   const data = page.dataset;
+  const [SENT, FURTHER] = ["#sent", "#on"];
   const byId = (id) => document.getElementById(id);
   // Not form.submit(): a field of the form may be called "submit".
   const send = (form) => HTMLFormElement.prototype.submit.call(form);
@@ -16,6 +17,8 @@
   let guid = /^iframe-([0-9a-f-]+)$/.exec(window.name)?.[1];
   let parent = "";
   let unsent = [];
+  // The frame goes through several pages of ours, but is loaded once: the fragment tells the first from the further ones.
+  const isFurther = data.page === "handoff" || location.hash === FURTHER || location.hash === SENT;
 
   const isRegistered = (origin) =>
     origins.some((known) =>
@@ -35,21 +38,10 @@
   function meet(origin) {
     if (parent || !isRegistered(origin)) return;
     parent = origin;
-    say(isFirstPage() ? "loaded" : "resize", size());
+    say(isFurther ? "resize" : "loaded", size());
     const waiting = unsent;
     unsent = [];
     for (const { message, data: content } of waiting) say(message.slice(8), content);
-  }
-
-  // The frame goes through several pages of ours, and is loaded once.
-  function isFirstPage() {
-    try {
-      const known = sessionStorage.getItem(`loaded ${guid}`);
-      sessionStorage.setItem(`loaded ${guid}`, "yes");
-      return !known;
-    } catch {
-      return true; // a browser that keeps nothing for frames
-    }
   }
 
   const size = () => ({ width: document.documentElement.clientWidth, height: Math.ceil(page.getBoundingClientRect().height) });
@@ -119,7 +111,7 @@
   async function follow(tries) {
     const body = new URLSearchParams({ opened: payForm.elements.opened.value });
     const answer = await fetch("/payment/again", { method: "POST", body }).catch(() => null);
-    if (answer?.url.includes("/result/")) location.replace(`${answer.url}#sent`);
+    if (answer?.url.includes("/result/")) location.replace(answer.url + SENT);
     else if (tries) setTimeout(() => follow(tries - 1), 1000);
     else busy(false);
   }
@@ -151,6 +143,7 @@
   }
 
   for (const form of document.querySelectorAll("form[data-tell]")) {
+    if (isFurther) form.action += FURTHER;
     form.addEventListener("submit", () => say(form.dataset.tell));
   }
 
@@ -168,15 +161,15 @@
       say("payment.submit_result", { request_id: data.requestId });
       const fields = [...new FormData(handoff)];
       say("acs_parent_page_redirect_run", { method: handoff.method, url: handoff.action, body: Object.fromEntries(fields) });
-      setTimeout(() => location.replace(data.result), 5000);
+      setTimeout(() => location.replace(data.result + FURTHER), 5000);
     }
   }
 
   // --- waiting, and the result ---
 
-  if (location.hash === "#sent") {
+  if (location.hash === SENT) {
     say("payment.submit_result", { request_id: data.requestId });
-    history.replaceState(null, "", location.pathname);
+    history.replaceState(null, "", FURTHER);
   }
   if (data.events) {
     const events = new EventSource(data.events);

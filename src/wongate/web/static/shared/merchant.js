@@ -225,6 +225,7 @@
     }
 
     handle(message) {
+      if (message.message === "epframe.loaded" && this.loaded) message.message = "epframe.resize"; // the frame's next page
       const data = message.data && typeof message.data === "object" ? message.data : {};
       if (message.message === "epframe.fail_loading") data.config = this.config;
       const react = reactions[message.message.replace("epframe.", "")];
