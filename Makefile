@@ -19,7 +19,7 @@ run: $(RUN_READY)  ## the sandbox: platform, worker, simulator, demo shop (ARGS=
 	@exec $(BIN)/wongate sandbox $(ARGS)
 
 test: $(TEST_READY)  ## everything that decides whether a change may land
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 bench: $(TEST_READY)  ## measured against pgbench in the same run
 	@exec $(BIN)/python -m bench $(ARGS)
