@@ -10,7 +10,7 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --qui
 RUN_READY := $(VENV)/.run-$(shell cksum < requirements.lock | tr -d ' ')
 TEST_READY := $(VENV)/.test-$(shell cat requirements-test.lock package-lock.json 2>/dev/null | cksum | tr -d ' ')
 
-.PHONY: help run test bench lint fmt schema lock clean
+.PHONY: help run test simulate bench lint fmt schema lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -20,6 +20,10 @@ run: $(RUN_READY)  ## the sandbox: platform, worker, simulator, demo shop (ARGS=
 
 test: $(TEST_READY)  ## everything that decides whether a change may land
 	@exec $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+simulate: $(TEST_READY)  ## seeded simulation: SEEDS=2000, SEED=123 [TRACE=1], POINTS=1 for crash points
+	@exec $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(FIRST),--first $(FIRST)) $(if $(POINTS),--points) $(if $(TRACE),--trace) $(ARGS)
 
 bench: $(TEST_READY)  ## measured against pgbench in the same run
 	@exec $(BIN)/python -m bench $(ARGS)

@@ -1,7 +1,7 @@
 """The audit: I1 to I8 from the rows themselves, from the provider's books, and from what went over the wires."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -189,7 +189,7 @@ def finals_are_told(snapshot: Snapshot) -> Found:
 
 def ledger(snapshot: Snapshot) -> Found:
     """I6: what the four accounts hold follows from the operations; together they hold nothing."""
-    holds: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    holds: dict[int, Counter[str]] = defaultdict(Counter)
     payment_of = {operation["operation_id"]: operation["payment_no"] for operation in snapshot.operations}
     for entry in snapshot.entries:
         held = holds[payment_of[entry["operation_id"]]]
@@ -200,7 +200,7 @@ def ledger(snapshot: Snapshot) -> Found:
         away = sum(sale["amount"] for sale in snapshot.sales(payment) if sale["stage"] in AT_PROVIDER)
         merchant = payment["captured"] - payment["refunded"] - payment["reserved"]
         expected = {"merchant": merchant, "refund reserve": payment["reserved"], "provider": away}
-        if any(held[book] != amount for book, amount in expected.items()) or sum(held.values()):
+        if any(held[book] != amount for book, amount in expected.items()) or 0 != sum(held.values()):
             yield "I6", f"{payment['payment_id']}: the ledger holds {dict(held)}, expected {expected}"
 
 
@@ -299,7 +299,7 @@ def delivery(world: "World", snapshot: Snapshot) -> Found:
             continue
         if callback["state"] == "delivered" and 200 not in sends.statuses:
             yield "E-19", f"{name} counts as delivered, the endpoint answered {sends.statuses}"
-        if not disturbed and not world.crashed:
+        if not disturbed and not world.counted["crashes"] and not world.counted["freezes"]:
             yield from _instants(name, sends, callback)
 
 

@@ -53,7 +53,7 @@ class Merchant:
         self._world = world
         self._random = world.random("merchant")
         self.orders: dict[str, Order] = {}
-        self.refund_plan = ""  # scenarios choose; otherwise the seed does
+        self._refusals = world.plan.refusals
         self._dead_for_good = world.swarm.strikes("shop: dead endpoint") and self._random.random() < 0.3
 
     # --- orders ------------------------------------------------------------------------------------------------------------
@@ -104,6 +104,9 @@ class Merchant:
     def receive(self, url: str, body: bytes, trouble: str) -> int:
         """The HTTP status that the endpoint answers with."""
         self._world.auditor.merchant_received(url, body)
+        if self._refusals:
+            self._refusals -= 1
+            return 500
         if trouble == "error":
             return self._random.choice((400, 404, 500, 503))
         if url == CALLBACK_URL:
@@ -126,11 +129,11 @@ class Merchant:
     # --- money back --------------------------------------------------------------------------------------------------------
 
     async def _refunds(self, order: Order) -> None:
-        plan = self.refund_plan
+        plan = self._world.plan.refunds
         if not plan:
             names, weights = zip(*REFUND_PLANS, strict=True)
             plan = self._random.choices(names, weights)[0]
-        await asyncio.sleep(self._random.choice((0.0, 1.0, 30.0, 600.0)) * self._random.random())
+            await asyncio.sleep(self._random.choice((0.0, 1.0, 30.0, 600.0)) * self._random.random())
         await asyncio.gather(*self._requests(order, plan))
 
     def _requests(self, order: Order, plan: str) -> list[Coroutine[Any, Any, Any]]:
@@ -142,6 +145,15 @@ class Merchant:
                 return [self._refund(order, amount)]
             case "partials":
                 return [self._partials(order, [amount // 5] * draw.randint(1, 5))]
+            case "one partial":
+                return [self._refund(order, amount // 4)]
+            case "two partials":
+                return [self._partials(order, [amount // 4, amount // 3])]
+            case "two halves and more":
+                return [self._refund(order, part) for part in (amount // 2, amount // 2, amount // 2)]
+            case "twice the whole":
+                body = self._refund_body(order, None, "")
+                return [self.post(REFUND_PATH, body), self.post(REFUND_PATH, body)]
             case "at once":
                 return [
                     self._refund(order, amount * draw.randint(2, 9) // 10) for _ in range(draw.randint(2, 4))

@@ -153,7 +153,7 @@ class Network:
         async def deliver() -> None:
             await asyncio.sleep(self._way_s(kind))
             server = self._world.a_server()
-            response = server and await server.answer(method, path, body, headers, caller_ip)
+            response = await server.answer(method, path, body, headers, caller_ip) if server else None
             if kind == "drop answer":
                 return
             await asyncio.sleep(self._way_s(""))

@@ -52,6 +52,8 @@ class Postgres:
         self.open_transactions: list[Session] = []
         self.waiting: list[asyncio.Future[None]] = []
         self.changed: Callable[[], None] = lambda: None
+        for table in _EMPTIED:  # its locks would come and go in real time
+            self.wait(self._plain.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)"))
 
     def close(self) -> None:
         for raw in (self._plain, *self._free):

@@ -92,6 +92,7 @@ class Process:
         await asyncio.sleep(self.world.moment_s())
         await self._stand()
         self.world.tell(self.name, point)
+        self.world.count("steps")
 
     async def seam(self, point: str) -> None:
         """A step at which state may be lost: the process may die or freeze here."""

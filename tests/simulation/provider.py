@@ -16,12 +16,13 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 
 from wongate_simulator import cancellation, webapi
-from wongate_simulator.books import AUTHENTICATED, REFUSED, Books, Notice, Payment
+from wongate_simulator.books import Books
 from wongate_simulator.codes import Refused
 from wongate_simulator.connections import Dropped
 from wongate_simulator.merchants import merge
 from wongate_simulator.notices import REPEAT_S, TRIES, NoticeSender
 from wongate_simulator.outcomes import Outcome
+from wongate_simulator.records import AUTHENTICATED, REFUSED, Notice, Payment
 from wongate_simulator.results import choose
 from wongate_simulator.simulator import Simulator
 from wongate_simulator.window import open_window
@@ -67,7 +68,7 @@ class Provider:
             "mid": MID,
             "key": KEY,
             "net_cancel_window_s": 20 if swarm.has("nicepay: window over") else 300,
-            "notices": swarm.has("nicepay: notices") or world.random("notices").random() < 0.5,
+            "notices": swarm.has("nicepay: notices"),
             "notice_url": f"https://pay.wongate.test{NOTICE_PATH}",
         }
         self.sim.merchants[MID] = merge(None, settings)

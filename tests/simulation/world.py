@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
+from starlette import _exception_handler
 from tests.simulation import books, virtual_time
 from tests.simulation.auditor import Auditor
 from tests.simulation.merchant import CALLBACK_URL, COPY_URL, PROJECT_ID, SECRET, Merchant, Order
@@ -35,19 +36,31 @@ EPOCH = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
 SETTLING_S = 6 * 3600.0
 """Liveness: that long after the last fault everything must have come to its end. A retry gap is four hours at most."""
 
+FROZEN_S = 200.0
+"""Longer than every lease."""
+
 TAIL = 60  # lines of history that a failing run shows
 
 
 @dataclass(slots=True)
 class Plan:
-    """What is done in a world; the default is drawn from the seed. `crash_at` names the seams at which a process dies."""
+    """What is done in a world; the default is drawn from the seed. `crash_at` and `freeze_at` number the seams at which a process
+    dies, or sleeps past every lease.
+
+    `payer` is a choice in the window and a manner of coming back, `refunds` what the shop gives back, `refusals` how many
+    callbacks it refuses at first.
+    """
 
     story: "Callable[[World], Coroutine[Any, Any, None]] | None" = None
     swarm: Callable[[Random], Swarm] = Swarm.drawn
     servers: int | None = None
     workers: int | None = None
     crash_at: tuple[int, ...] = ()
+    freeze_at: tuple[int, ...] = ()
     traced: bool = False
+    payer: tuple[str, str] = ("", "")
+    refunds: str = ""
+    refusals: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -72,7 +85,6 @@ class World:
         self.postgres = postgres
         self.vault = VAULT
         self.jump_s = 0.0
-        self.crashed = 0
         self.counted: Counter[str] = Counter()
         self.seams: list[str] = []
         self.returns: list[tuple[int, list[tuple[str, str]]]] = []
@@ -131,7 +143,7 @@ class World:
     def crash(self, process: Process) -> None:
         """Dies now and is started again after a while, as a supervisor does."""
         self.tell(process.name, "CRASHES")
-        self.crashed += 1
+        self.count("crashes")
         process.die()
         self.processes.remove(process)
         pause_s = self._scheduling.choice((0.5, 5, 60, 400)) if not self.plan.crash_at else 1.0
@@ -143,7 +155,12 @@ class World:
         if len(self.seams) in self.plan.crash_at or self.swarm.strikes("crash"):
             self.crash(process)
         elif self.swarm.strikes("freeze"):
-            process.freeze(self._scheduling.choice((1, 20, 70, 130, 400)))
+            self.freeze(process, self._scheduling.choice((1, 20, 70, 130, 400)))
+
+    def freeze(self, process: Process, seconds: float) -> None:
+        self.tell(process.name, f"FREEZES for {seconds} s")
+        self.count("freezes")
+        process.freeze(seconds)
 
     def a_server(self) -> Process | None:
         """Whom the balancer picks; None when nobody listens."""
@@ -179,7 +196,7 @@ class World:
     # --- the people ------------------------------------------------------------------------------------------------------------
 
     async def payer_comes(self, order: Order, redirect: Mapping[str, Any]) -> None:
-        await Payer(self, order).pay(redirect)
+        await Payer(self, order).pay(redirect, *self.plan.payer)
 
     async def post_notice(self, body: bytes) -> str:
         answer = await self.network.to_platform(
@@ -307,14 +324,20 @@ class _Listening(logging.Handler):
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """The modules of chance that code reaches for by itself: the simulator's tokens, the jitter of a repeated transaction."""
+    """What code reaches for by itself: the simulator's tokens, the jitter of a repeated transaction, Starlette's threads."""
     draw = Random(f"{seed}/global")
     global_random.seed(seed)
     with (
         patch.object(secrets, "token_hex", lambda size=32: draw.randbytes(size).hex()),
         patch.object(secrets, "randbelow", draw.randrange),
+        patch.object(_exception_handler, "run_in_threadpool", _without_thread),
     ):
         yield
+
+
+async def _without_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Threads run in real time, which the world does not have."""
+    return function(*arguments)
 
 
 def play(seed: int, postgres: Postgres, plan: Plan | None = None) -> Report:
@@ -350,7 +373,6 @@ def play(seed: int, postgres: Postgres, plan: Plan | None = None) -> Report:
         for world in worlds:
             world.provider.close()
     world = worlds[0]
-    world.counted["steps"] = len(world.seams)
     return Report(
         seed=seed,
         history=world._hash.hexdigest()[:16],

@@ -1,0 +1,128 @@
+"""`make simulate SEEDS=2000`, `make simulate SEED=123 [TRACE=1]`, `make simulate POINTS=1`."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.database import _NOT_DURABLE
+from tests.simulation.postgres import Postgres
+from tests.simulation.scenarios import SCENARIOS
+from tests.simulation.workers import JOBS, totals, workers
+from tests.simulation.world import Plan, play
+
+from wongate.connections import embedded
+from wongate.store.migrate import migrate
+
+
+@contextmanager
+def server() -> Iterator[embedded.Server]:
+    with (
+        tempfile.TemporaryDirectory(prefix="wongate-simulation-") as directory,
+        embedded.start(Path(directory), settings=_NOT_DURABLE) as started,
+    ):
+        yield started
+
+
+def one(seed: int, traced: bool) -> int:
+    """One seed again, as it was."""
+    import asyncio
+
+    with server() as started:
+        asyncio.run(migrate(started.url))
+        postgres = Postgres(started.url)
+        report = play(seed, postgres, Plan(traced=traced))
+        postgres.close()
+    if traced or report.violations:
+        print("\n".join(report.lines))
+    print(f"seed {seed}: history {report.history}, {len(report.seams)} seams, faults {dict(report.struck)}")
+    for violation in report.violations:
+        print(f"VIOLATION {violation}")
+    return 1 if report.violations else 0
+
+
+def many(first: int, number: int, jobs: int) -> int:
+    began = time.monotonic()
+    done: list[dict[str, Any]] = []
+    with server() as started, workers(started, jobs) as pool:
+        for result in pool.run({"seed": seed} for seed in range(first, first + number)):
+            done.append(result)
+            _tell(result)
+            if len(done) % max(1, number // 20) == 0:
+                _progress(done, number, time.monotonic() - began)
+    _summary(done, time.monotonic() - began)
+    return 1 if any(result["violations"] for result in done) else 0
+
+
+def _tell(result: dict[str, Any]) -> None:
+    if result["violations"]:
+        print(f"VIOLATION in seed {result['seed']}: {result['violations'][0]}")
+        print(
+            f"  reproduce with: make simulate SEED={result['seed']}   (history {result['history']})",
+            flush=True,
+        )
+
+
+def _progress(done: list[dict[str, Any]], number: int, seconds: float) -> None:
+    broken = sum(bool(result["violations"]) for result in done)
+    print(f"{len(done):6} of {number} seeds, {seconds:.0f} s, {broken} with violations", flush=True)
+
+
+def _summary(done: list[dict[str, Any]], seconds: float) -> None:
+    counted, struck = totals(done)
+    print(f"\nseeds       {len(done)} in {seconds:.0f} s, {len(done) / seconds:.1f} a second")
+    for name in ("steps", "seams", "payments", "refunds"):
+        print(f"{name:<12}{counted[name]}")
+    for name, number in sorted(counted.items()):
+        if name.startswith("call "):
+            print(f"{name:<18}{number}")
+    print(f"faults      {sum(struck.values())} of {len(struck)} kinds")
+    for name, number in sorted(struck.items()):
+        print(f"    {name:<34}{number}")
+    print(f"violations  {sum(len(result['violations']) for result in done)}")
+
+
+def points(jobs: int) -> int:
+    """Every scenario with a crash, a freeze, and pairs of crashes at its seams."""
+    tasks = [
+        {"scenario": scenario.name, "how": how}
+        for how in ("crash", "freeze", "pairs")
+        for scenario in SCENARIOS
+    ]
+    ran: Counter[str] = Counter()
+    broken: list[str] = []
+    with server() as started, workers(started, jobs) as pool:
+        for result in pool.run(tasks):
+            ran[result["how"]] += result["points"]
+            broken += result["violations"]
+            print(f"{result['how']:<7}{result['points']:4} points  {result['scenario']}", flush=True)
+    print(f"\n{dict(ran)} runs, {len(broken)} with violations")
+    print("\n".join(broken))
+    return 1 if broken else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="make simulate", description="The deterministic simulation of Wongate."
+    )
+    parser.add_argument("--seed", type=int, help="play this one seed")
+    parser.add_argument("--seeds", type=int, default=300, help="how many seeds to play")
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="processes at once")
+    parser.add_argument("--points", action="store_true", help="crash points instead of seeds")
+    parser.add_argument("--trace", action="store_true", help="print the whole history of one seed")
+    asked = parser.parse_args()
+    if asked.seed is not None:
+        return one(asked.seed, asked.trace)
+    if asked.points:
+        return points(asked.jobs)
+    return many(asked.first, asked.seeds, asked.jobs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""Many worlds on several cores: a process and a database for each core, since a world fills a process.
+
+A worker (`python -m tests.simulation.workers`, the database's URL in its environment) reads one task per line and answers each
+with one line of JSON.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from queue import Queue
+from typing import Any
+
+from tests import database
+from tests.simulation import points
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.postgres import Postgres
+from tests.simulation.scenarios import SCENARIOS
+from tests.simulation.world import Report, play
+
+from wongate.connections import embedded
+from wongate.store.migrate import migrate
+
+Task = dict[str, Any]
+Result = dict[str, Any]
+
+JOBS = max(1, min(os.cpu_count() or 1, 8))
+PAIRS = 4  # of crashes, for each scenario
+URL = "WONGATE_SIMULATION_DATABASE"
+_TEMPLATE = "wongate_simulation"
+_END = None
+
+
+class Workers:
+    """Takes tasks and answers with results as they come, in no particular order."""
+
+    def __init__(self, urls: list[str]) -> None:
+        self._urls = urls
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Result]:
+        """Raises RuntimeError when a worker dies."""
+        waiting: Queue[Task] = Queue()
+        done: Queue[Result | None] = Queue()
+        for task in tasks:
+            waiting.put(task)
+        expected = waiting.qsize()
+        threads = [
+            threading.Thread(target=_feed, args=(url, waiting, done), daemon=True) for url in self._urls
+        ]
+        for thread in threads:
+            thread.start()
+        for _ in range(expected):
+            result = done.get()
+            if result is _END:
+                raise RuntimeError("a worker of the simulation ended; what it said stands above")
+            yield result
+
+
+def _feed(url: str, waiting: "Queue[Task]", done: "Queue[Result | None]") -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.simulation.workers"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, URL: url},
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        while not waiting.empty():
+            worker.stdin.write(json.dumps(waiting.get()) + "\n")
+            worker.stdin.flush()
+            line = worker.stdout.readline()
+            if not line:
+                done.put(_END)
+                return
+            done.put(json.loads(line))
+        worker.stdin.close()
+
+
+@contextmanager
+def workers(server: embedded.Server, jobs: int = JOBS) -> Iterator[Workers]:
+    """Workers with a fresh migrated database each."""
+    names = [f"{_TEMPLATE}_{job}" for job in range(jobs)]
+    for name in names:
+        database._execute(server, f"CREATE DATABASE {name}")
+        asyncio.run(migrate(server.url_of(name)))
+    try:
+        yield Workers([server.url_of(name) for name in names])
+    finally:
+        for name in names:
+            database._execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+# --- in the worker -----------------------------------------------------------------------------------------------------------
+
+
+def carried_out(task: Task, postgres: Postgres) -> Result:
+    match task:
+        case {"seed": seed}:
+            return _result(task, play(seed, postgres))
+        case {"scenario": name, "how": how}:
+            return _points(task, name, how, postgres)
+        case {"mutation": name, "seeds": seeds}:
+            return _mutated(task, name, seeds, postgres)
+    raise ValueError(task)
+
+
+def _result(task: Task, report: Report) -> Result:
+    return {
+        **task,
+        "history": report.history,
+        "violations": report.violations,
+        "counted": report.counted,
+        "struck": report.struck,
+    }
+
+
+def _points(task: Task, name: str, how: str, postgres: Postgres) -> Result:
+    scenario = next(scenario for scenario in SCENARIOS if scenario.name == name)
+    match how:
+        case "crash":
+            found = list(points.crashes(scenario, postgres))
+        case "freeze":
+            found = list(points.freezes(scenario, postgres))
+        case _:
+            found = list(points.crash_pairs(scenario, postgres, PAIRS))
+    broken = [str(point) for point in found if point.report.violations]
+    return {**task, "points": len(found), "violations": broken}
+
+
+def _mutated(task: Task, name: str, seeds: int, postgres: Postgres) -> Result:
+    """The first seed that notices the breakage."""
+    mutation = next(mutation for mutation in MUTATIONS if mutation.name == name)
+    with mutation.applied():
+        for seed in range(mutation.first_seed, mutation.first_seed + seeds):
+            report = play(seed, postgres, mutation.plan())
+            if report.violations:
+                return {**task, "caught": seed - mutation.first_seed + 1, "violation": report.violations[0]}
+    return {**task, "caught": 0, "violation": ""}
+
+
+def totals(results: Iterable[Result]) -> tuple[Counter[str], Counter[str]]:
+    """What was counted and which faults struck, over many seeds."""
+    counted: Counter[str] = Counter()
+    struck: Counter[str] = Counter()
+    for result in results:
+        counted.update(result["counted"])
+        struck.update(result["struck"])
+    return counted, struck
+
+
+def main() -> None:
+    postgres = Postgres(os.environ[URL])
+    try:
+        for line in sys.stdin:
+            print(json.dumps(carried_out(json.loads(line), postgres)), flush=True)
+    finally:
+        postgres.close()
+
+
+if __name__ == "__main__":
+    main()
