@@ -9,13 +9,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from wongate import __version__
 from wongate.connections.database import Unavailable
 from wongate.connections.vault import VaultError
 from wongate.domain.rights import Right, Role
 from wongate.settings import SettingsError
+
+if TYPE_CHECKING:
+    from wongate.history.fill import Wish
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -87,6 +90,12 @@ def _add_running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     sandbox.add_argument(
         "--port", type=int, default=8080, help="the platform; simulator and shop take the next two"
+    )
+    sandbox.add_argument(
+        "--history", type=int, metavar="DAYS", help="make up so many past days of payments, once"
+    )
+    sandbox.add_argument(
+        "--per-day", type=int, default=300, metavar="N", help="payments of such a day on average (300)"
     )
     serve = _command(
         commands,
@@ -312,9 +321,20 @@ def _sandbox(options: argparse.Namespace) -> int:
     from wongate import sandbox
 
     try:
-        return sandbox.run(options.data, options.port)
+        return sandbox.run(options.data, options.port, _history(options))
     except sandbox.CannotStart as error:
         raise CommandError(str(error)) from None
+
+
+def _history(options: argparse.Namespace) -> "Wish | None":
+    from wongate.history.fill import Wish
+
+    if options.history is None:
+        return None
+    for name, value in (("--history", options.history), ("--per-day", options.per_day)):
+        if value < 1:
+            raise CommandError(f"{name} {value}: a number from 1 on is needed")
+    return Wish(options.history, options.per_day)
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -6,8 +6,9 @@ import secrets
 import socket
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
 import asyncpg
 
@@ -16,10 +17,13 @@ from wongate.app import opened
 from wongate.commands import create_project, save_account
 from wongate.connections import embedded
 from wongate.connections.children import Child, NoAnswer, Supervisor
+from wongate.connections.clock import MovableClock
 from wongate.connections.database import Database
 from wongate.connections.vault import Vault, new_master_key
 from wongate.domain.one_time import SECRET_BYTES, spelled
 from wongate.flows.passwords import initial_password
+from wongate.history.fill import TooLong, Wish, fill
+from wongate.history.progress import ProgressBar
 from wongate.providers.nicepay.accounts import account_settings_for_simulator
 from wongate.sandbox_login import Login
 from wongate.settings import Settings
@@ -64,7 +68,7 @@ class Addresses:
     dashboard_login: Login
 
 
-def run(data: Path, port: int) -> int:
+def run(data: Path, port: int, history: Wish | None = None) -> int:
     """Returns when it has been told to stop. Raises CannotStart."""
     data = data.resolve()
     _check_ports(port)
@@ -76,13 +80,15 @@ def run(data: Path, port: int) -> int:
             announcement.unlink(missing_ok=True)
             credentials = _credentials(data / "credentials.json")
             asyncio.run(_prepare(server.url, credentials, port))
+            if history is not None:
+                asyncio.run(_make_up(server.url, credentials, history, MovableClock(data / "clock")))
             addresses = _addresses(port, server.url, credentials)
             for child, url in _children(data, addresses, credentials, port):
                 supervisor.start(child, answers_at=url)
             with Announcement(announcement, addresses):
                 print(_table(addresses), flush=True)
                 supervisor.run()
-    except (embedded.EmbeddedError, NoAnswer, asyncpg.PostgresError, OSError) as error:
+    except (embedded.EmbeddedError, NoAnswer, TooLong, asyncpg.PostgresError, OSError) as error:
         raise CannotStart(str(error)) from None
     return 0
 
@@ -162,6 +168,17 @@ async def _prepare(url: str, credentials: Credentials, port: int) -> None:
         await sandbox_login.prepare(platform, _login(credentials), credentials.project_id)
 
 
+async def _make_up(url: str, credentials: Credentials, history: Wish, clock: MovableClock) -> None:
+    """A past before the clock of this sandbox, made up at its first start with `--history`."""
+    settings = Settings(database_url=url, master_key=credentials.master_key)
+    bar = ProgressBar("Making up the past")
+    async with opened(settings) as platform:
+        project = await platform.project(credentials.project_id)
+        assert project is not None  # noqa: S101 - made a moment ago
+        made = await fill(replace(platform, clock=clock), project, url, history, bar.show)
+    bar.end(f"{made:,} payments")
+
+
 def _login(credentials: Credentials) -> Login:
     return Login(sandbox_login.USER, credentials.dashboard_password, credentials.totp_secret)
 
@@ -202,6 +219,8 @@ def _children(
         "WONGATE_CLOCK_FILE": str(data / "clock"),
         "WONGATE_CALLBACK_ALLOW": LOOPBACK,
         "WONGATE_CALLBACK_HTTP": "1",
+        "WONGATE_MAIL_URL": f"file:{quote(str(data / 'mailbox'))}",
+        "WONGATE_MAIL_FROM": "Wongate sandbox <reports@sandbox.example>",
     }
     logs = data / "logs"
     logs.mkdir(exist_ok=True)

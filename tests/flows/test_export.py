@@ -391,7 +391,9 @@ async def test_yesterdays_payments_arrive_by_mail_once_a_day(open_world: OpenWor
         assert ["a@x.kr", "b@x.kr"] * 2 == [message["To"] for message in server.taken]
         file = attachment(server.taken[-1])
         assert (file.get_filename() or "").endswith(".csv")
-        rows = read_csv(file.get_content())
+        content = file.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        rows = read_csv(content)
         assert [["payment_id heading", "amount heading"], [yesterday.payment_id, "4000"]] == rows
         day = (world.clock.now() - timedelta(days=1)).astimezone(ZoneInfo(ZONE)).date()
         assert f"Daily: {day}" == server.taken[-1]["Subject"]

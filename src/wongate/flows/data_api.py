@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from wongate.connections.database import Tx
+from wongate.connections.json_text import dumps
 from wongate.domain.callback import signed
 from wongate.domain.data_requests import DataError
 from wongate.domain.rights import Right
@@ -102,7 +103,7 @@ def check_destination(platform: Platform, url: str) -> None:
 
 async def push(platform: Platform, holder: TokenHolder, token: str, url: str, answer: dict[str, Any]) -> None:
     """Lays the signed answer ready for its destination, which the worker serves (E-23). Raises DataError 429."""
-    body = await asyncio.to_thread(signed, answer, holder.secret)
+    body = dumps(await asyncio.to_thread(signed, answer, holder.secret))
 
     async def story(tx: Tx) -> None:
         if await pushes.waiting(tx, token) >= PUSHES_MAX:

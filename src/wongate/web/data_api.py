@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from wongate.connections.database import Unavailable
+from wongate.connections.json_text import dumps
 from wongate.domain import data_requests, requests
 from wongate.domain.callback import signed
 from wongate.domain.data_requests import DataError
@@ -67,7 +68,7 @@ class DataApi:
         holder = await data_api.recognise(self._platform, body)
         await data_api.keep_pace(self._platform, body["token"])
         answer = await story(body, holder)
-        return await asyncio.to_thread(signed, answer, holder.secret)  # a thousand operations: 40 ms of CPU
+        return dumps(await asyncio.to_thread(signed, answer, holder.secret))  # a thousand operations: 40 ms of CPU
 
     async def _operations(self, body: Body, holder: TokenHolder) -> Body:
         person = holder.person
