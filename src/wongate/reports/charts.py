@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 640, 230
-LEFT, RIGHT, TOP, BOTTOM = 58, 8, 10, 26
+WIDTH, HEIGHT = 480, 210
+LEFT, RIGHT, TOP, BOTTOM = 54, 8, 10, 26
 COLOURS = {"good": "#116b3c", "bad": "#b3221c", "main": "#1f4fd1", "quiet": "#7b8494"}
-_TEXT = 'font-size="11" font-family="system-ui, sans-serif" fill="#556070" class="axis"'
-_LABELS_MAX = 8
-_STEPS = (1, 2, 2.5, 5, 10)
+_TEXT = 'font-size="12" font-family="system-ui, sans-serif" fill="#556070" class="axis"'
+_LABELS_MAX = 7
+_STEPS = (1, 2, 3, 4, 5, 6, 8, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Bar:
 
 
 def ceiling(value: int) -> int:
-    """A round number at or above the value: 1, 2, 2.5 or 5 times a power of ten."""
+    """A round number at or above the value: one digit times a power of ten."""
     if value <= 4:
         return 4
     power = 10 ** (len(str(value)) - 1)
@@ -83,12 +83,12 @@ def rows(bars: Sequence[Bar], label: str, spoken: Callable[[int], str]) -> str:
 
 def heat(grid: Sequence[Bar], label: str, hours: Sequence[str]) -> str:
     """Rows of 24 cells; the more, the darker. The parts of a bar are its cells."""
-    cell_w, cell_h = (WIDTH - LEFT) / 24, 22
+    cell_w, cell_h = (WIDTH - LEFT) / 24, 17
     top = max((part.value for bar in grid for part in bar.parts), default=0) or 1
     shapes = []
     for line, bar in enumerate(grid):
         y = line * cell_h
-        shapes.append(f'<text x="0" y="{y + 15}" {_TEXT}>{escape(bar.label)}</text>')
+        shapes.append(f'<text x="0" y="{y + 13}" {_TEXT}>{escape(bar.label)}</text>')
         for hour, part in enumerate(bar.parts):
             opacity = 0.06 + 0.94 * part.value / top
             shapes.append(_rect(part, LEFT + hour * cell_w + 1, y + 1, cell_w - 2, cell_h - 2, opacity))

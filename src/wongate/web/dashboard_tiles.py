@@ -130,7 +130,7 @@ class Speech:
         return str(format_decimal(value, locale=self.language))
 
     def short(self, value: int) -> str:
-        return str(format_compact_decimal(value, locale=self.language, fraction_digits=1))
+        return str(format_compact_decimal(value, locale=self.language, fraction_digits=2))
 
     def won(self, value: int) -> str:
         return catalogue.won(value, self.language)
@@ -142,13 +142,16 @@ class Speech:
         minutes, rest = divmod(round(seconds), 60)
         return self.text(N_("%(minutes)d min %(seconds)d s")) % {"minutes": minutes, "seconds": rest}
 
+    def seconds(self, value: int) -> str:
+        return self.text(N_("%(number)s s")) % {"number": self.short(value)}
+
     def bucket(self, bucket: Bucket, ask: Ask) -> str:
         at = bucket.since.astimezone(ZoneInfo(ask.zone))
         if ask.unit == "hour":
             return str(format_datetime(at, "HH:mm", tzinfo=ZoneInfo(ask.zone), locale=self.language))
         if ask.unit == "month":
             return str(format_skeleton("yMMM", at, tzinfo=ZoneInfo(ask.zone), locale=self.language))
-        return str(format_skeleton("MMMd", at, tzinfo=ZoneInfo(ask.zone), locale=self.language))
+        return str(format_skeleton("Md", at, tzinfo=ZoneInfo(ask.zone), locale=self.language))
 
 
 def link(ask: Ask, since: datetime, until: datetime, **conditions: str) -> str:
@@ -195,7 +198,9 @@ async def _conversion(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
     now_share, was_share = (
         100 * g / (g + b) if g + b else 0.0 for g, b in ((good, bad), (was_good, was_bad))
     )
-    change = f"{now_share - was_share:+.1f} %p" if was_good + was_bad else ""
+    change = (
+        _signed(now_share - was_share, f"{abs(now_share - was_share):.1f} %p") if was_good + was_bad else ""
+    )
     return Drawn(
         tile,
         "",
@@ -256,7 +261,11 @@ async def _speed(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
     was = then.get(("sale", "success"), Sum())
     overall = paid.seconds / paid.operations if paid.operations else 0.0
     was_mean = was.seconds / was.operations if was.operations else 0.0
-    change = f"{overall - was_mean:+.0f} s" if was.operations and paid.operations else ""
+    change = (
+        _signed(overall - was_mean, say.seconds(round(abs(overall - was_mean))))
+        if was.operations and paid.operations
+        else ""
+    )
     return Drawn(
         tile,
         "",
@@ -264,7 +273,7 @@ async def _speed(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
         say.span(overall) if paid.operations else "–",
         change,
         overall <= was_mean if change else None,
-        charts.columns(bars, say.text(TEMPLATES[tile.template]), lambda value: f"{say.short(value)} s"),
+        charts.columns(bars, say.text(TEMPLATES[tile.template]), say.seconds),
         [say.text(N_("When")), say.text(N_("Successful")), say.text(N_("Mean time"))],
         lines,
         say.text(N_("From the purchase's opening to its success, on average.")),
@@ -364,11 +373,16 @@ def _sum(buckets: Sequence[Bucket], kind: str, status: str) -> Sum:
     return sum((bucket.of(kind, status) for bucket in buckets), Sum())
 
 
+def _signed(difference: float, text: str) -> str:
+    return ("+" if difference >= 0 else "−") + text
+
+
 def _growth(now: int, was: int, say: Speech) -> tuple[str, bool | None]:
     if not was:
         return "", None
-    sign = "+" if now >= was else "−"
-    return sign + say.share(abs(now - was), was), now >= was
+    if now > 10 * was:
+        return f"×{now / was:.0f}", True
+    return _signed(now - was, say.share(abs(now - was), was)), now >= was
 
 
 def in_days(ask: Ask, language: str) -> str:

@@ -1,0 +1,195 @@
+"""The Analytics board: tiles, their tables and links, what can be taken out, and who keeps what."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from html import unescape
+
+import pytest
+from tests import books
+from tests.books import Past
+from tests.dashboard import OTHER_SHOP, SHOP, Browser, Office, open_office
+
+from wongate.domain.rights import Role
+from wongate.web.dashboard_tiles import TEMPLATES
+
+BOARD = "/dashboard/analytics"
+
+
+@asynccontextmanager
+async def board(url: str, number: int = 300) -> AsyncIterator[tuple[Office, Browser, Past]]:
+    async with open_office(url) as office:
+        past = books.draw(SHOP, office.clock.now(), days=10, number=number)
+        await books.write(office.platform, past)
+        yield office, await office.enter(await office.member(Role.FINANCE)), past
+
+
+def titles(text: str) -> list[str]:
+    return re.findall(r'<h2 id="title-\d+"><a[^>]*>([^<]+)</a>', text)
+
+
+async def test_conversion_is_success_by_finished_and_its_formula_is_shown(database: str) -> None:
+    async with board(database) as (_office, browser, past):
+        await browser.post(f"{BOARD}/tiles", {"template": "conversion", "period": "30d"})
+        text = (await browser.get(f"{BOARD}/tiles/8")).text
+        finals = [
+            row["status"]
+            for row in past.payments
+            if row["status"] not in ("error", "awaiting redirect result")
+        ]
+        share = 100 * (len(finals) - finals.count("decline")) / len(finals)
+        assert f"<strong>{share:.1f}%</strong>" in text
+        assert "Successful purchases ÷ purchases with a final status" in text
+        cell = r'<td class="number">([^<]+)</td>'
+        rows = [(good, bad) for good, bad, _ in re.findall(cell * 3, text)]
+        assert finals.count("decline") == sum(int(bad) for _, bad in rows)
+
+
+async def test_every_chart_has_a_table_twin_and_each_of_its_shapes_leads_to_payments(database: str) -> None:
+    async with board(database) as (_, browser, _past):
+        text = (await browser.get(BOARD)).text
+        charts = re.findall(r"<svg xmlns.*?</svg>", text, re.S)
+        assert len(charts) == text.count('<table class="twin">') == 7
+        for chart in charts:
+            shapes = ElementTree.fromstring(chart).findall(".//{*}rect")  # noqa: S314 - our own text
+            links = ElementTree.fromstring(chart).findall(".//{*}a")  # noqa: S314
+            assert shapes
+            assert len(shapes) == len(links)
+            assert "style=" not in chart
+            assert 200 == (await browser.get(links[-1].attrib["href"])).status
+
+
+async def test_a_bar_leads_to_the_payments_that_it_counts(database: str) -> None:
+    async with board(database) as (_, browser, past):
+        text = (await browser.get(f"{BOARD}/tiles/7")).text
+        found = re.search(
+            r'<a href="([^"]+)">20301</a></th><td[^>]*>[^<]*</td><td class="number">(\d+)</td>', text
+        )
+        assert found
+        page = (await browser.get(unescape(found[1]) + "&totals=1")).text
+        shown = re.search(r"<dt>Payments</dt><dd>(\d+)</dd>", page)
+        expected = sum(operation["code"] == 20301 for operation in past.operations)
+        assert shown
+        assert expected == int(found[2]) == int(shown[1])
+
+
+async def test_tiles_are_added_edited_moved_and_deleted_for_one_person_alone(database: str) -> None:
+    async with board(database, number=5) as (office, browser, _):
+        first = titles((await browser.get(BOARD)).text)
+        form = {"template": "turnover", "title": "Won & <more>", "period": "30d", "wide": "1"}
+        await browser.post(f"{BOARD}/tiles", form)
+        assert [*first, "Won &amp; &lt;more&gt;"] == titles((await browser.get(BOARD)).text)
+        for _ in range(2):
+            await browser.post(f"{BOARD}/tiles/8/move", {"to": "ahead"})
+        assert [*first[:5], "Won &amp; &lt;more&gt;", *first[5:]] == titles((await browser.get(BOARD)).text)
+        await browser.post(f"{BOARD}/tiles/8/move", {"to": "back"})
+        await browser.post(f"{BOARD}/tiles/8", {"template": "codes", "period": "today"})
+        assert [*first[:6], "Top 10 decline codes", first[6]] == titles((await browser.get(BOARD)).text)
+        await browser.post(f"{BOARD}/tiles/8/delete")
+        assert first == titles((await browser.get(BOARD)).text)
+        await browser.post(f"{BOARD}/tiles/1/delete")
+        other = await office.enter(await office.member(Role.FINANCE))
+        assert first == titles((await other.get(BOARD)).text)
+        assert 404 == (await browser.get(f"{BOARD}/tiles/1")).status
+
+
+async def test_one_column_and_two(database: str) -> None:
+    async with board(database, number=5) as (_, browser, _past):
+        await browser.post(f"{BOARD}/columns", {"columns": "1"})
+        assert 7 == (await browser.get(BOARD)).text.count('class="card tile wide"')
+        await browser.post(f"{BOARD}/columns", {"columns": "2"})
+        assert 0 == (await browser.get(BOARD)).text.count('class="card tile wide"')
+
+
+async def test_a_board_is_full_at_24_tiles(database: str) -> None:
+    async with board(database, number=1) as (_, browser, _past):
+        statuses = [(await browser.post(f"{BOARD}/tiles", {"template": "speed"})).status for _ in range(18)]
+        assert [303] * 17 + [400] == statuses
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+async def test_a_tile_is_taken_out_as_csv_and_as_a_picture(database: str, template: str) -> None:
+    async with board(database, number=60) as (_, browser, _past):
+        await browser.post(f"{BOARD}/tiles", {"template": template, "period": "30d", "compare": "1"})
+        page = (await browser.get(f"{BOARD}/tiles/8")).text
+        answer = await browser.get(f"{BOARD}/tiles/8/csv")
+        assert "attachment" in answer.headers["content-disposition"]
+        lines = answer.text.removeprefix("\ufeff").splitlines()
+        assert page.count('<th scope="row">') == len(lines) - 1
+        picture = await browser.get(f"{BOARD}/tiles/8/svg")
+        assert "attachment" in picture.headers["content-disposition"]
+        assert "svg" in ElementTree.fromstring(picture.text).tag  # noqa: S314 - our own text
+
+
+async def test_a_customers_name_is_text_in_page_picture_and_csv(database: str) -> None:
+    async with board(database, number=3) as (office, browser, _):
+        async with office.platform.database.transaction() as tx:
+            evil = '=1+1</text><script>alert("x")</script>'
+            await tx.execute(
+                "UPDATE payment SET customer_id = $2, captured = amount WHERE project_id = $1", SHOP, evil
+            )
+        await browser.post(f"{BOARD}/tiles", {"template": "customers", "period": "30d"})
+        for path in ("", "/tiles/8", "/tiles/8/svg"):
+            assert "<script>alert" not in (await browser.get(BOARD + path)).text
+        assert "\"'=1+1" in (await browser.get(f"{BOARD}/tiles/8/csv")).text
+
+
+async def test_a_tile_of_a_project_that_was_taken_away_shows_nothing_of_it(database: str) -> None:
+    async with board(database, number=30) as (office, _, _past):
+        others = books.draw(OTHER_SHOP, office.clock.now(), days=3, number=30, seed=4)
+        await books.write(office.platform, others)
+        member = await office.member(Role.FINANCE, projects=(SHOP, OTHER_SHOP))
+        browser = await office.enter(member)
+        form = {"template": "turnover", "period": "30d", "project_ids": str(OTHER_SHOP)}
+        await browser.post(f"{BOARD}/tiles", form)
+        whole = f"{sum(row['captured'] for row in others.payments):,}"
+        assert whole in (await browser.get(f"{BOARD}/tiles/8")).text
+        async with office.platform.database.transaction() as tx:
+            await tx.execute(
+                "DELETE FROM person_project WHERE project_id = $1 AND person_id = $2",
+                OTHER_SHOP,
+                member.person_id,
+            )
+        answer = await browser.get(f"{BOARD}/tiles/8")
+        assert 200 == answer.status
+        assert whole not in answer.text
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"template": "evil", "period": "x", "since": "y"},
+        {
+            "template": "turnover",
+            "period": "custom",
+            "since": "2026-11-20T00:00",
+            "until": "2026-11-01T00:00",
+        },
+    ],
+)
+async def test_odd_forms_make_a_tile_that_can_be_drawn(database: str, form: dict[str, str]) -> None:
+    async with board(database, number=5) as (_, browser, _past):
+        assert 303 == (await browser.post(f"{BOARD}/tiles", form)).status
+        assert 200 == (await browser.get(BOARD)).status
+
+
+@pytest.mark.parametrize("language", ["ko", "en", "ru"])
+async def test_the_board_is_drawn_in_each_language(database: str, language: str) -> None:
+    async with board(database, number=40) as (office, browser, _):
+        async with office.platform.database.transaction() as tx:
+            await tx.execute("UPDATE person SET language = $1", language)
+        text = (await browser.get(f"{BOARD}?period=30d")).text
+        expected = {
+            "ko": ["전환율", "거래액"],
+            "en": ["Conversion", "Turnover"],
+            "ru": ["Конверсия", "Оборот"],
+        }
+        assert expected[language] == titles(text)[:2]
+
+
+async def test_support_sees_no_analytics(database: str) -> None:
+    async with board(database, number=1) as (office, _, _past):
+        browser = await office.enter(await office.member(Role.SUPPORT))
+        assert 403 == (await browser.get(BOARD)).status
