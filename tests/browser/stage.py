@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 import uvicorn
 from aiohttp import web
 from payment_page_sdk.signature_handler import SignatureHandler
-from playwright.async_api import Browser, BrowserContext, Frame, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Frame, Page, ViewportSize, async_playwright
 from tests.browser import chromium
 from tests.world import MERCHANT_KEY, MID, Simulator
 
@@ -43,8 +43,8 @@ MASTER_KEY = base64.b64encode(b"b" * 32).decode()
 VAULT = Vault.from_text(MASTER_KEY)
 FIRST_PROJECT = 2001
 HANG_GUARD_S = 60
-PHONE = {"width": 360, "height": 740}
-DESK = {"width": 1100, "height": 800}
+PHONE = ViewportSize(width=360, height=740)
+DESK = ViewportSize(width=1100, height=800)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +223,11 @@ class Stage:
 
     @asynccontextmanager
     async def visitor(
-        self, *, size: Mapping[str, int] = PHONE, expected: tuple[str, ...] = (), **context: Any
+        self, *, size: ViewportSize = PHONE, expected: tuple[str, ...] = (), **context: Any
     ) -> AsyncIterator[Page]:
         """A page of a fresh browser profile. Whatever the browser complains about fails the test, except the `expected`."""
         complaints: list[str] = []
-        options: dict[str, Any] = {"locale": "en-US", "viewport": dict(size), **context}
+        options: dict[str, Any] = {"locale": "en-US", "viewport": size, **context}
         profile = await self.browser.new_context(**options)
         profile.set_default_timeout(10_000)
         profile.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)

@@ -37,7 +37,7 @@ async def heard(page: Page, name: str) -> Any:
 
 async def frame_of(page: Page) -> Frame:
     element = await page.wait_for_selector("iframe.ep-iframe")
-    frame = await element.content_frame()
+    frame = await element.content_frame() if element else None
     assert frame is not None
     await frame.wait_for_selector("main")
     return frame
