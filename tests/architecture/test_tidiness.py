@@ -1,4 +1,4 @@
-"""What a stranger would trip over: a provider that knows another, prints where a program should log, words of somebody's workplace."""
+"""What a stranger would trip over: providers that know each other, prints where a program should log, somebody's workplace."""
 
 import ast
 import re
@@ -9,22 +9,23 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 PROVIDERS = sorted(path.parent for path in (ROOT / "src/wongate/providers").glob("*/__init__.py"))
-SPEAKS_TO_PEOPLE = re.compile(r"(__main__|sandbox|history|.*commands)\.py")
+SPEAKS_TO_PEOPLE = re.compile(r"/(__main__|sandbox|.*commands|history/progress)\.py$")
 """Modules whose output is a terminal."""
 
-# Written in pieces, so that this file does not find itself.
-WORKPLACE = re.compile(
-    "|".join(
-        ["/work/", r"\.\./sha" "red", r"\.libr" "ary", "subagent", "registry" r"\.npmjs", r"pypi\.o" "rg"]
-    )
-    + "|"
-    + r"\b(clau"
-    "de|anth"
-    "ropic|chat"
-    "gpt|open"
-    r"ai)\b",
-    re.IGNORECASE,
-)
+# Written backwards, so that this file does not find itself.
+_BACKWARDS = [
+    "/krow/",
+    "derahs/..",
+    "yrarbil.",
+    "tnegabus",
+    "sjmpn.yrtsiger",
+    "gro.ipyp",
+    "edualc",
+    "ciporhtna",
+    "tpgtahc",
+    "ianepo",
+]
+WORKPLACE = re.compile("|".join(re.escape(word[::-1]) for word in _BACKWARDS), re.IGNORECASE)
 TEXTS = {
     ".py",
     ".sql",
@@ -53,7 +54,7 @@ def test_programs_log_and_only_the_command_line_prints():
     printing = [
         str(path.relative_to(ROOT))
         for path in SOURCES
-        if not SPEAKS_TO_PEOPLE.fullmatch(path.name) and "print" in called(path)
+        if not SPEAKS_TO_PEOPLE.search(str(path)) and "print" in called(path)
     ]
     # What stands between a program and its parent has no log yet; the kernel's refusal must reach somebody.
     assert {"src/wongate/connections/tether.py"} == set(printing)

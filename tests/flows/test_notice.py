@@ -239,7 +239,7 @@ async def test_junk_at_the_notice_address_is_refused_without_a_trace(open_world:
     async with open_world(account=LISTED) as world:
         before = await world.fingerprint()
         status, _ = await send(world, raw)
-        assert (True, before) == (status in (400, 413), await world.fingerprint())
+        assert (True, before) == (400 <= status < 500, await world.fingerprint())
 
 
 @pytest.mark.parametrize("cancel_moid", ["²", "٣", "9" * 40, "R", "\u202e"])
