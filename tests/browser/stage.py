@@ -196,17 +196,22 @@ class Stage:
 
     # --- what tests ask for ---
 
-    async def project(self, **settings: Any) -> Shop:
-        """A project of its own, whose payment page this merchant's site may show in a frame."""
+    async def project(self, *, account: Mapping[str, Any] | None = None, **settings: Any) -> Shop:
+        """A project of its own, whose payment page this merchant's site may show in a frame; `account` changes its account."""
         self._projects += 1
+        account_id = self._projects if account else 1
         shop = Shop(self, self._projects, f"secret of {self._projects}")
         known = {
             "callback_url": f"{self.merchant_url}/callbacks",
             "frame_origins": [self.merchant_url, self.shop_url],
         }
         async with self.database.transaction() as tx:
-            name = "찻집 Tea House"
-            await create_project(tx, VAULT, shop.project_id, name, shop.secret, 1, {**known, **settings})
+            if account:
+                at_simulator = account_settings_for_simulator(self.simulator.url)
+                await save_account(tx, VAULT, account_id, MID, MERCHANT_KEY, {**at_simulator, **account})
+            await create_project(
+                tx, VAULT, shop.project_id, "찻집 Tea House", shop.secret, account_id, {**known, **settings}
+            )
         return shop
 
     def publish(self, path: str, html: str) -> str:
