@@ -102,8 +102,9 @@ class Conditions:
         if wanted.refunds:
             self.texts.append("p.refunded + p.reserved > 0")
         if wanted.unfinished:
-            self.texts.append(_AT_WORK)
             self.add("p.status <> ALL({})", tuple(sorted(FINISHED)))
+        if wanted.unfinished or (wanted.statuses and not FINISHED.intersection(wanted.statuses)):
+            self.texts.append(_AT_WORK)
 
     def add(self, text: str, *values: Any) -> None:
         """`text` with one pair of braces per value."""

@@ -117,6 +117,7 @@ class Drawn:
     headings: Sequence[str]
     lines: Sequence[Line]
     note: str = ""
+    wordy: tuple[int, ...] = ()  # columns that hold words, not numbers
 
 
 class Speech:
@@ -305,6 +306,7 @@ async def _codes(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
         charts.rows(bars[: analytics.TOP], say.text(TEMPLATES[tile.template]), say.number),
         [say.text(N_("Code")), say.text(N_("Meaning")), say.text(N_("Declined")), say.text(N_("Share"))],
         lines,
+        wordy=(1,),
     )
 
 
