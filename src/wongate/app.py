@@ -15,6 +15,7 @@ from wongate.connections.database import Database, Unavailable
 from wongate.connections.http import Outbound
 from wongate.connections.ids import Ids
 from wongate.connections.logs import to_stderr
+from wongate.connections.mail import mail_folder
 from wongate.connections.vault import Vault
 from wongate.flows.platform import Platform
 from wongate.flows.sale import Intake
@@ -162,6 +163,8 @@ class Application:
             platform,
             sandbox=self._settings.clock_file is not None,
             trusted_proxies=self._settings.trusted_proxies,
+            can_mail=bool(self._settings.mail_url),
+            mailbox=mail_folder(self._settings.mail_url) if self._settings.clock_file else None,
         )
 
     async def _health(self, path: str, send: Send) -> None:

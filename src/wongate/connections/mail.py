@@ -1,16 +1,23 @@
 """Mail that leaves this server: by SMTP, or into a folder of .eml files in the sandbox."""
 
 import asyncio
+import re
 import smtplib
 import ssl
 import time
-from email.message import EmailMessage
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email import message_from_bytes
+from email.message import EmailMessage, Message
 from email.policy import SMTP
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 TIMEOUT_S = 30
+LETTERS_MAX = 100
+_LETTER = re.compile(r"[0-9]+\.eml")
 PORTS = {"smtp": 587, "smtps": 465}
 
 
@@ -32,9 +39,10 @@ def mailer_of(url: str, *, tls: ssl.SSLContext | None = None) -> Mailer:
 
     `tls` replaces the system's trusted certificates. Raises ValueError for anything else.
     """
+    folder = mail_folder(url)
+    if folder is not None:
+        return FolderMailer(folder)
     parts = urlsplit(url)
-    if parts.scheme == "file" and parts.path:
-        return FolderMailer(Path(unquote(parts.path)))
     if parts.scheme in PORTS and parts.hostname:
         return SmtpMailer(
             parts.hostname,
@@ -45,6 +53,12 @@ def mailer_of(url: str, *, tls: ssl.SSLContext | None = None) -> Mailer:
             tls=tls or ssl.create_default_context(),
         )
     raise ValueError("smtp://, smtps:// or file: is needed")
+
+
+def mail_folder(url: str) -> Path | None:
+    """Where a `file:` URL leads; None for the others."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" and parts.path else None
 
 
 class SmtpMailer:
@@ -124,3 +138,64 @@ class FolderMailer:
         draft = path.with_suffix(".draft")
         draft.write_bytes(message.as_bytes(policy=SMTP))
         draft.replace(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail of the folder, read; `name` is its file's."""
+
+    name: str
+    sender: str
+    recipient: str
+    subject: str
+    at: datetime
+    message_id: str
+    text: str
+    attachments: Sequence[Attachment]
+
+
+class Mailbox:
+    """Reads what FolderMailer wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def letters(self) -> list[Letter]:
+        """The latest hundred, newest first."""
+        paths = sorted(self._folder.glob("*.eml"), reverse=True)[:LETTERS_MAX]
+        return [_read(path) for path in paths]
+
+    def letter(self, name: str) -> Letter | None:
+        path = self._folder / name
+        return _read(path) if _LETTER.fullmatch(name) and path.exists() else None
+
+
+def _read(path: Path) -> Letter:
+    message = message_from_bytes(path.read_bytes(), policy=SMTP)
+    body = message.get_body(("plain",))
+    attached = [
+        Attachment(part.get_filename() or "attachment", part.get_content_type(), _content(part))
+        for part in message.iter_attachments()
+    ]
+    return Letter(
+        name=path.name,
+        sender=message["From"],
+        recipient=message["To"],
+        subject=message["Subject"],
+        at=message["Date"].datetime,
+        message_id=message["Message-ID"],
+        text=body.get_content() if body else "",
+        attachments=attached,
+    )
+
+
+def _content(part: Message) -> bytes:
+    content = part.get_payload(decode=True)
+    return content if isinstance(content, bytes) else b""

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wongate.connections.database import Tx, Unavailable
-from wongate.domain.report import Export
+from wongate.domain.report import Export, Mail
 from wongate.domain.rights import Right
 from wongate.flows import audit
 from wongate.flows.audit import Actor
@@ -326,3 +326,22 @@ async def enqueue_mail(platform: Platform, tx: Tx, export_id: int, recipient: st
     host = urlsplit(platform.page_url).hostname or "localhost"
     message_id = f"<{export_id}.{mail_id}@{host}>"
     await schedules.enqueue_mail(tx, mail_id, export_id, recipient, message_id, platform.clock.now())
+
+
+async def own(platform: Platform, person_id: int, export_id: int) -> Export | None:
+    """None for a number that is not this person's."""
+    async with platform.database.read() as tx:
+        export = await exports.load(tx, export_id)
+    return export if export and export.person_id == person_id else None
+
+
+async def latest(platform: Platform, person_id: int, before: int | None, limit: int) -> list[Export]:
+    """The person's, newest first, beyond the number `before`."""
+    async with platform.database.read() as tx:
+        return await exports.of_person(tx, person_id, before, limit)
+
+
+async def mails(platform: Platform, export_ids: Sequence[int]) -> list[Mail]:
+    """How the exports were sent, oldest first."""
+    async with platform.database.read() as tx:
+        return await schedules.mails_of(tx, export_ids)

@@ -211,3 +211,15 @@ async def _record(tx: Tx, actor: Actor, action: str, schedule: Schedule, now: da
     project_ids = filter_of(schedule.filter).project_ids
     object_ = f"schedule/{schedule.schedule_id}"
     await audit.record(tx, actor, action, object_, now, project_ids=project_ids, after=after)
+
+
+async def of_person(platform: Platform, person_id: int) -> list[Schedule]:
+    """By name."""
+    async with platform.database.read() as tx:
+        return await schedules.of_person(tx, person_id)
+
+
+async def runs(platform: Platform, schedule: Schedule, limit: int = 30) -> list[Export]:
+    """What it has made, newest first."""
+    async with platform.database.read() as tx:
+        return await exports.of_schedule(tx, schedule.schedule_id, limit)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from mimetypes import guess_type
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,10 +17,12 @@ from wongate.web import (
     dashboard_audit,
     dashboard_callbacks,
     dashboard_design,
+    dashboard_mailbox,
     dashboard_payment,
     dashboard_payments,
     dashboard_profile,
     dashboard_projects,
+    dashboard_reports,
     dashboard_sign_in,
     dashboard_team,
     security,
@@ -33,6 +36,8 @@ MODULES = (
     dashboard_payments,
     dashboard_payment,
     dashboard_analytics,
+    dashboard_reports,
+    dashboard_mailbox,
     dashboard_projects,
     dashboard_callbacks,
     dashboard_design,
@@ -48,8 +53,12 @@ ASSET_KEPT = "public, max-age=31536000, immutable"
 class Dashboard:
     """What page modules are given: the platform and the shell. Their `routes(dashboard)` return entries."""
 
-    def __init__(self, platform: Platform, *, sandbox: bool) -> None:
+    def __init__(
+        self, platform: Platform, *, sandbox: bool, can_mail: bool = False, mailbox: Path | None = None
+    ) -> None:
         self.platform = platform
+        self.can_mail = can_mail
+        self.mailbox = mailbox
         self.shell = Shell(sandbox=sandbox)
 
         self.entries = [
@@ -66,8 +75,16 @@ class Dashboard:
         return visit.go(sections_of(visit)[0].path)
 
 
-def dashboard(platform: Platform, *, sandbox: bool = False, trusted_proxies: Sequence[str] = ()) -> Starlette:
-    board = Dashboard(platform, sandbox=sandbox)
+def dashboard(
+    platform: Platform,
+    *,
+    sandbox: bool = False,
+    trusted_proxies: Sequence[str] = (),
+    can_mail: bool = False,
+    mailbox: Path | None = None,
+) -> Starlette:
+    """`can_mail`: whether the worker sends mail; `mailbox`: the folder in which a sandbox keeps it."""
+    board = Dashboard(platform, sandbox=sandbox, can_mail=can_mail, mailbox=mailbox)
     guard = Guard(
         platform,
         secure=platform.page_url.startswith("https://"),

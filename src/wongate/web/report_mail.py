@@ -63,7 +63,7 @@ def _text(export: Export, url: str, attached: bool) -> str:
         texts.gettext("Rows: %(number)s") % {"number": number},
         texts.gettext("File: %(name)s") % {"name": export.file_name},
         "",
-        texts.gettext("The file is attached.")
+        texts.gettext("The file is attached. For four days after it was made it is also here:")
         if attached
         else texts.gettext(
             "The file is too large for a mail. Until four days after it was made it can be fetched here:"
