@@ -92,7 +92,8 @@ def test_the_order_of_the_keys_may_change_without_touching_what_is_sealed() -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["", "secret", base64.b64encode(b"k" * 31).decode(), "é", new_master_key() + ","]
+    "text",
+    ["", "secret", base64.b64encode(b"k" * 31).decode(), "é", base64.b64encode(b"k" * 32).decode() + ","],
 )
 def test_a_text_that_is_no_master_key_is_refused_with_the_way_to_make_one_and_without_itself(
     text: str,
