@@ -178,6 +178,7 @@ CREATE TABLE guess (
     free_at timestamp with time zone NOT NULL,
     CONSTRAINT guess_pkey PRIMARY KEY (subject)
 );
+CREATE INDEX guess_age ON public.guess USING btree (last_at);
 
 CREATE TABLE history (
     project_id bigint NOT NULL,

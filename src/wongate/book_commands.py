@@ -43,7 +43,7 @@ async def _check(platform: Platform) -> int:
     chain = "unbroken" if verdict.bad_seq is None else f"breaks at row {verdict.bad_seq}: {verdict.reason}"
     names = " ".join(invariants.INVARIANTS)
     print(f"invariants {names}: {len(found)} findings" if found else f"invariants {names} hold")
-    print(f"audit log: {verdict.entries} rows, {chain}")
+    print(f"audit log: {verdict.entries} rows, {chain}, head {verdict.head or '-'}")
     print(f"unresolved: {len(open_ones)}")
     _print_rows(
         ("project", "payment", "operation", "kind", "stage", "won"),

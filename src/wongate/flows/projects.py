@@ -8,7 +8,7 @@ from typing import Any
 
 from wongate.connections.database import Tx
 from wongate.domain import project_rules
-from wongate.domain.payment import ProjectSettings
+from wongate.domain.payment import CallbackRule, ProjectSettings
 from wongate.domain.refusal import Unfit
 from wongate.flows import audit
 from wongate.flows.audit import Actor
@@ -182,9 +182,19 @@ def _described(settings: Mapping[str, Any], members: Mapping[str, Any]) -> dict[
     described = {
         name: list(value) if isinstance(value, tuple) else value for name, value in described.items()
     }
+    if "callback_rules" in described:
+        described["callback_rules"] = [
+            _rule_described(CallbackRule(**rule)) for rule in described["callback_rules"]
+        ]
     if "page_logo_url" in described:
         described["page_logo_url"] = described["page_logo_url"][:LOGO_SHOWN]
     return described
+
+
+def _rule_described(rule: CallbackRule) -> str:
+    """On one line: `purchase, decline, any method: https://shop.example/x (off)`."""
+    conditions = (rule.payment_type or "any type", rule.result or "any result", rule.method or "any method")
+    return f"{', '.join(conditions)}: {rule.url}{'' if rule.enabled else ' (off)'}"
 
 
 async def _record(

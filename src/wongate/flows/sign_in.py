@@ -29,6 +29,10 @@ RECOVERY_BYTES = 15
 
 DEVICE_MAX = 200
 
+GUESSES_KEPT = timedelta(days=1)
+SESSIONS_KEPT = timedelta(days=30)
+"""Swept at each sign-in. The longest wait after a guess is a quarter of an hour, a session lives for half a day."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entered:
@@ -116,11 +120,15 @@ async def sign_in(
             now=now,
         )
         await guessing.give_back(tx, against, now)
+        await sessions.sweep(tx, now - GUESSES_KEPT, now - SESSIONS_KEPT)
         await _record(tx, current, address, "password accepted", now)
         return current
 
     entered = await platform.database.run(story)
-    return Entered(token, entered) if entered else Wrong()
+    if entered is None:
+        return Wrong()
+    log.info("password accepted", extra={"address": address, "person_id": entered.person_id})
+    return Entered(token, entered)
 
 
 async def _note_failure(platform: Platform, person: Person | None, address: str) -> None:

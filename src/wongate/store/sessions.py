@@ -121,3 +121,9 @@ async def save_guess(tx: Tx, subject: str, failures: int, now: datetime, free_at
 
 async def forget_guesses(tx: Tx, subjects: Sequence[str]) -> None:
     await tx.execute("DELETE FROM guess WHERE subject = ANY($1)", list(subjects))
+
+
+async def sweep(tx: Tx, guesses_before: datetime, sessions_before: datetime) -> None:
+    """Forgets counters that no longer slow anybody down and sessions that nobody asks about any more."""
+    await tx.execute("DELETE FROM guess WHERE last_at < $1", guesses_before)
+    await tx.execute("DELETE FROM session WHERE created_at < $1", sessions_before)

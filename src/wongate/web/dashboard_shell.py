@@ -140,6 +140,7 @@ class Shell:
             _=words.gettext,
             ngettext=words.ngettext,
             moment=lambda at: moment(at, visit.language, visit.zone),
+            stamp=lambda at: stamp(at, visit.language, visit.zone),
             ago=lambda at: ago(at, visit.platform.clock.now(), visit.language),
             won=lambda amount: catalogue.won(amount, visit.language),
             number=lambda value: format_decimal(value, locale=visit.language),
@@ -200,7 +201,12 @@ def asset(name: str) -> Asset:
 
 def moment(at: datetime, language: str, zone: str) -> str:
     """To the second, with the zone written out."""
-    return f"{format_datetime(at, 'medium', tzinfo=ZoneInfo(zone), locale=language)} ({zone})"
+    return f"{stamp(at, language, zone)} ({zone})"
+
+
+def stamp(at: datetime, language: str, zone: str) -> str:
+    """The same for a column whose heading names the zone."""
+    return format_datetime(at, "medium", tzinfo=ZoneInfo(zone), locale=language)
 
 
 def ago(at: datetime, now: datetime, language: str) -> str:

@@ -54,6 +54,7 @@ CREATE TABLE guess (
     last_at timestamptz NOT NULL,
     free_at timestamptz NOT NULL -- no further try before
 );
+CREATE INDEX guess_age ON guess (last_at);
 
 CREATE TABLE api_token (
     token text PRIMARY KEY,
