@@ -665,7 +665,7 @@ GROUPS = st.sampled_from(["general", "payment", "customer", "return_url", "callb
 GATE_PATHS = st.sampled_from(
     [SALE, REFUND, STATUS, BY_REQUEST, "/v2/info/check/signature", "/v2/payment/refund"]
 )
-PATIENT = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+PATIENT = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture
