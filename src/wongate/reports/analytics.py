@@ -66,30 +66,37 @@ class Bucket:
         return self.sums.get((kind, status), Sum())
 
 
-_ENDS = (
+_CLOSED = (
     "SELECT hour AS at, kind, status, code, operations, amount, seconds FROM hourly "
-    "WHERE project_id = ANY($1) AND hour >= $3 AND hour < $4 AND (cardinality($2::text[]) = 0 OR source = ANY($2)) "
-    "UNION ALL SELECT t.at, o.kind, CASE WHEN t.payment_status = 'error' THEN 'error' ELSE t.status END, t.code, 1, o.amount, "
-    "extract(epoch FROM date_trunc('second', t.at) - date_trunc('second', o.created_at))::bigint "
-    "FROM unnest($5::timestamptz[], $6::timestamptz[]) AS edge(since, until) "
-    "JOIN transition t ON t.project_id = ANY($1) AND t.final AND t.at >= edge.since AND t.at < edge.until "
-    "JOIN operation o USING (project_id, operation_id) "
-    "JOIN payment p ON p.project_id = o.project_id AND p.payment_no = o.payment_no "
-    "WHERE cardinality($2::text[]) = 0 OR p.source = ANY($2)"
+    "WHERE project_id = ANY($1) AND hour >= $3 AND hour < $4 AND (cardinality($2::text[]) = 0 OR source = ANY($2))"
 )
+_OPEN = (
+    " UNION ALL SELECT t.at, o.kind, CASE WHEN t.payment_status = 'error' THEN 'error' ELSE t.status END, t.code, 1, o.amount, "
+    "extract(epoch FROM date_trunc('second', t.at) - date_trunc('second', o.created_at))::bigint "
+    "FROM transition t JOIN operation o USING (project_id, operation_id) "
+    "JOIN payment p ON p.project_id = o.project_id AND p.payment_no = o.payment_no "
+    "WHERE t.project_id = ANY($1) AND t.final AND t.at >= '{since}' AND t.at < '{until}' "
+    "AND (cardinality($2::text[]) = 0 OR p.source = ANY($2))"
+)
+"""The edges of a period are written out: as parameters they look to the planner like a ninth of all rows, and it reads whole
+tables for the few minutes that they are (1.8 s in place of some milliseconds at 500,000 payments)."""
 
 
-async def _arguments(tx: Tx, ask: Ask) -> tuple[object, ...]:
+async def _ends(tx: Tx, ask: Ask) -> tuple[str, tuple[object, ...]]:
+    """A statement for everything that ended in the period, added up as far as it is, and its four arguments."""
     spans = split(ask.since, ask.until, await closed_until(tx, ask.project_ids))
-    return (list(ask.project_ids), list(ask.sources), *spans.arguments)
+    edges = (_OPEN.format(since=since.isoformat(), until=until.isoformat()) for since, until in spans.edges)
+    arguments = (list(ask.project_ids), list(ask.sources), spans.since, spans.until)
+    return "".join((_CLOSED, *edges)), arguments
 
 
 async def series(tx: Tx, ask: Ask) -> list[Bucket]:
     """Every bucket of the period in order, also the empty ones."""
+    ends, arguments = await _ends(tx, ask)
     rows = await tx.fetch(
-        "SELECT date_trunc($7, at, $8) AS begin, kind, status, sum(operations)::bigint AS operations, "
-        f"sum(amount)::bigint AS amount, sum(seconds)::bigint AS seconds FROM ({_ENDS}) ends GROUP BY 1, 2, 3",
-        *await _arguments(tx, ask),
+        "SELECT date_trunc($5, at, $6) AS begin, kind, status, sum(operations)::bigint AS operations, "
+        f"sum(amount)::bigint AS amount, sum(seconds)::bigint AS seconds FROM ({ends}) ends GROUP BY 1, 2, 3",
+        *arguments,
         ask.unit,
         ask.zone,
     )
@@ -98,9 +105,7 @@ async def series(tx: Tx, ask: Ask) -> list[Bucket]:
         sums = found.setdefault(row["begin"], {})
         sums[row["kind"], row["status"]] = Sum(row["operations"], row["amount"], row["seconds"])
     edges = bucket_edges(ask)
-    return [
-        Bucket(since, until, found.get(since, {})) for since, until in pairwise(edges)
-    ]
+    return [Bucket(since, until, found.get(since, {})) for since, until in pairwise(edges)]
 
 
 def bucket_edges(ask: Ask) -> list[datetime]:
@@ -123,10 +128,11 @@ def bucket_edges(ask: Ask) -> list[datetime]:
 
 async def totals(tx: Tx, ask: Ask) -> dict[tuple[str, str], Sum]:
     """The whole period by kind and status."""
+    ends, arguments = await _ends(tx, ask)
     rows = await tx.fetch(
         "SELECT kind, status, sum(operations)::bigint AS operations, sum(amount)::bigint AS amount, "
-        f"sum(seconds)::bigint AS seconds FROM ({_ENDS}) ends GROUP BY 1, 2",
-        *await _arguments(tx, ask),
+        f"sum(seconds)::bigint AS seconds FROM ({ends}) ends GROUP BY 1, 2",
+        *arguments,
     )
     return {
         (row["kind"], row["status"]): Sum(row["operations"], row["amount"], row["seconds"]) for row in rows
@@ -135,21 +141,23 @@ async def totals(tx: Tx, ask: Ask) -> dict[tuple[str, str], Sum]:
 
 async def declines(tx: Tx, ask: Ask, limit: int = 100) -> list[tuple[int, Sum]]:
     """Declined sales by code, the most frequent first."""
+    ends, arguments = await _ends(tx, ask)
     rows = await tx.fetch(
         "SELECT code, sum(operations)::bigint AS operations, sum(amount)::bigint AS amount "
-        f"FROM ({_ENDS}) ends WHERE kind = 'sale' AND status = 'decline' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {int(limit)}",
-        *await _arguments(tx, ask),
+        f"FROM ({ends}) ends WHERE kind = 'sale' AND status = 'decline' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {int(limit)}",
+        *arguments,
     )
     return [(row["code"], Sum(row["operations"], row["amount"])) for row in rows]
 
 
 async def by_hour(tx: Tx, ask: Ask) -> dict[tuple[int, int], Sum]:
     """Successful sales by weekday (1 is Monday) and hour of the day in the zone."""
+    ends, arguments = await _ends(tx, ask)
     rows = await tx.fetch(
-        "SELECT extract(isodow FROM at AT TIME ZONE $7)::int AS weekday, extract(hour FROM at AT TIME ZONE $7)::int AS hour, "
-        f"sum(operations)::bigint AS operations, sum(amount)::bigint AS amount FROM ({_ENDS}) ends "
+        "SELECT extract(isodow FROM at AT TIME ZONE $5)::int AS weekday, extract(hour FROM at AT TIME ZONE $5)::int AS hour, "
+        f"sum(operations)::bigint AS operations, sum(amount)::bigint AS amount FROM ({ends}) ends "
         "WHERE kind = 'sale' AND status = 'success' GROUP BY 1, 2",
-        *await _arguments(tx, ask),
+        *arguments,
         ask.zone,
     )
     return {(row["weekday"], row["hour"]): Sum(row["operations"], row["amount"]) for row in rows}

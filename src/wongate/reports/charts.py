@@ -49,7 +49,7 @@ def columns(bars: Sequence[Bar], label: str, spoken: Callable[[int], str]) -> st
     shapes = [_scale_line(TOP + inner_h * (4 - n) / 4, spoken(top * n // 4)) for n in range(5)]
     every = -(-len(bars) // _LABELS_MAX)
     for place, bar in enumerate(bars):
-        x, y = LEFT + place * step, TOP + inner_h
+        x, y = LEFT + place * step, float(TOP + inner_h)
         for part in bar.parts:
             height = inner_h * part.value / top
             y -= height

@@ -10,9 +10,10 @@ from wongate.domain.rights import Right
 from wongate.flows import saved
 from wongate.reports.sheets import csv_lines
 from wongate.web.dashboard_access import Entry, NotFound, Visit
+from wongate.web.dashboard_drawings import Drawn, draw, in_days
 from wongate.web.dashboard_filters import SOURCE_NAMES
 from wongate.web.dashboard_shell import MESSAGES, N_
-from wongate.web.dashboard_tiles import FIRST_BOARD, PERIODS, TEMPLATES, TITLE_MAX, Drawn, Tile, draw, in_days
+from wongate.web.dashboard_tiles import FIRST_BOARD, PERIODS, TEMPLATES, TITLE_MAX, Tile
 
 if TYPE_CHECKING:
     from wongate.web.dashboard import Dashboard

@@ -121,11 +121,11 @@ class Asked:
 
 def filter_of(asked: Asked, own_projects: Sequence[int], now: datetime, zone: str) -> Filter:
     """`own_projects` bounds it: other projects' ids have been refused before. Unreadable values match everything."""
-    chosen = tuple(number for number in map(_number, asked.several("project_ids")) if number in own_projects)
+    named = asked.several("project_ids")
+    chosen = tuple(project_id for project_id in own_projects if str(project_id) in named)
     since, until = _period(asked.one("period"), now, zone)
-    ticked = {name: asked.one(name) == "1" for name in TICKS}
     return Filter(
-        project_ids=chosen or tuple(own_projects),  # type: ignore[arg-type]  # None is in no project list
+        project_ids=chosen or tuple(own_projects),
         since=moment_of(asked.one("since"), zone) or since,
         until=moment_of(asked.one("until"), zone) or until,
         statuses=tuple(status for status in asked.several("status") if status in STATUS_NAMES),
@@ -134,7 +134,10 @@ def filter_of(asked: Asked, own_projects: Sequence[int], now: datetime, zone: st
         customer_id=asked.one("customer_id"),
         amount_min=_number(asked.one("amount_min")),
         amount_max=_number(asked.one("amount_max")),
-        **ticked,
+        flagged=asked.one("flagged") == "1",
+        failing=asked.one("failing") == "1",
+        unfinished=asked.one("unfinished") == "1",
+        refunds=asked.one("refunds") == "1",
     )
 
 
