@@ -295,6 +295,7 @@ def _add_sign(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     sign.add_argument(
         "--secret", help="project secret; better in WONGATE_SECRET, where `ps` does not show it"
     )
+    sign.add_argument("--fill", action="store_true", help="print the message itself with its signature in place")
     sign.add_argument("--signature", help="a signature to compare; the message's own when left out")
 
 

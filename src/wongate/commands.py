@@ -15,6 +15,8 @@ from wongate.connections.database import Database, Tx
 from wongate.connections.vault import Vault
 from wongate.domain import project_rules
 from wongate.domain.payment import ProjectSettings
+from wongate.domain.signature import sign as signature_of
+from wongate.domain.signature_help import explain
 from wongate.domain.refusal import Unfit
 from wongate.providers.nicepay.accounts import (
     account_settings_for_nicepay,
@@ -203,10 +205,19 @@ def sign(options: argparse.Namespace) -> int:
         raise Mistake(f"this is not JSON: {error}") from None
     if not isinstance(message, dict):
         raise Mistake("a message is a JSON object")
-    from wongate.domain.signature_help import explain
-
-    print(explain(message, secret, options.signature or _own_signature(message)))
+    if options.fill:
+        print(json.dumps(_filled(message, secret), ensure_ascii=False))
+    else:
+        print(explain(message, secret, options.signature or _own_signature(message)))
     return 0
+
+
+def _filled(message: dict[str, Any], secret: str) -> dict[str, Any]:
+    """The message with its signature where Gate looks for it: in `general` where there is one, else at the root."""
+    signature = signature_of(message, secret)
+    if isinstance(message.get("general"), dict):
+        return {**message, "general": {**message["general"], "signature": signature}}
+    return {**message, "signature": signature}
 
 
 def _own_signature(message: Mapping[str, Any]) -> str | None:
