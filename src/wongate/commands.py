@@ -15,9 +15,9 @@ from wongate.connections.database import Database, Tx
 from wongate.connections.vault import Vault
 from wongate.domain import project_rules
 from wongate.domain.payment import ProjectSettings
+from wongate.domain.refusal import Unfit
 from wongate.domain.signature import sign as signature_of
 from wongate.domain.signature_help import explain
-from wongate.domain.refusal import Unfit
 from wongate.providers.nicepay.accounts import (
     account_settings_for_nicepay,
     account_settings_for_simulator,
