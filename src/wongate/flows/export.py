@@ -32,7 +32,7 @@ ATTEMPTS_MAX = 3
 PIECE = 1024 * 1024
 ROWS_AT_ONCE = 2000
 XLS_MAX = 200_000
-"""Rows of an XLS: the format is held in memory as a whole, 1.6 KB a row."""
+"""Rows of an XLS: the format is held in memory as a whole, 0.5 KB a row of nine columns (59 MB for 120,000)."""
 
 CLEARED_EVERY = timedelta(minutes=10)
 WAITING_MAX = 20
