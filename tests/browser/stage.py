@@ -214,6 +214,19 @@ class Stage:
             )
         return shop
 
+    async def confuse(self, *, rungs: int | None = None) -> None:
+        """The next sale's outcome is unclear: for so many looks, or for good."""
+        times = "always" if rungs is None else rungs
+        moid = await self._newest_order()
+        await self.simulator.fault("approve", "reset", moid=moid)
+        for call in ("netcancel", "inquiry"):
+            await self.simulator.fault(call, "http_500", moid=moid, times=times)
+
+    async def _newest_order(self) -> str:
+        async with self.database.read() as tx:
+            newest = "SELECT order_number FROM operation ORDER BY operation_id DESC LIMIT 1"
+            return str(await tx.fetchval(newest))
+
     def publish(self, path: str, html: str) -> str:
         """Puts a page on the merchant's site."""
         self.site[path] = html

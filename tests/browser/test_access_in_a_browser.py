@@ -61,6 +61,15 @@ async def waiting(stage: Stage, page: Page, language: str) -> None:
     await page.wait_for_url("**/result/**")
 
 
+async def confirming(stage: Stage, page: Page, language: str) -> None:
+    await open_form(stage, page, language)
+    await press_pay(page)
+    await page.wait_for_url("**/window/**")
+    await stage.confuse()
+    await choose(page)
+    await page.wait_for_url("**/result/**")
+
+
 async def success(stage: Stage, page: Page, language: str) -> None:
     await open_form(stage, page, language)
     await press_pay(page)
@@ -113,6 +122,7 @@ WAYS: list[Way] = [
     form,
     form_preselected,
     waiting,
+    confirming,
     success,
     declined,
     retry,

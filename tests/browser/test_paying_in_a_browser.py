@@ -199,6 +199,23 @@ async def test_a_payer_tries_again_and_pays(stage: Stage):
         assert ["awaiting customer", "success"] == await shop.told("again")
 
 
+async def test_an_unclear_outcome_is_waited_for(stage: Stage):
+    """Nobody knows whether the money was taken: the page says so, and moves on when the worker has found out (N-10)."""
+    shop = await stage.project()
+    async with stage.visitor() as page:
+        await page.goto(shop.url(payment_id="unclear"))
+        await press_pay(page)
+        await page.wait_for_url("**/window/**")
+        await stage.confuse(rungs=1)
+        await choose(page)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Confirming your payment")
+        await expect(page.get_by_role("heading", level=1)).to_have_text(
+            "Payment not completed", timeout=20_000
+        )
+        await expect(page.get_by_text("Payco gave no clear answer.")).to_be_visible()
+        assert ["decline"] == await shop.told("unclear")
+
+
 async def test_a_lost_network_is_said_and_mended(stage: Stage):
     shop = await stage.project()
     async with stage.visitor(expected=("ERR_INTERNET_DISCONNECTED", "400")) as page:

@@ -157,7 +157,7 @@ class Checkout:
             deadline=deadline(until, self._platform.clock.now()),
             date=moment(operation.changed_at, language),
             terminal=terminal(project, payment, operation, standing.operations) if framed else None,
-            **result_words(words("checkout", language), payment, operation, project.settings.limit_code),
+            **result_words(words("checkout", language), payment, operation),
         )
 
     async def events(self, request: Request) -> Response:
