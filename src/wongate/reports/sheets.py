@@ -141,6 +141,10 @@ class Xls:
 
     def close(self) -> None:
         self._book.save(str(self._path))
+        for number in range(self._sheets):
+            flushed = self._book.get_sheet(number).row_tempfile  # xlwt leaves it open
+            if flushed is not None:
+                flushed.close()
 
 
 FORMATS: dict[str, tuple[Callable[[Path], Sheet], str]] = {

@@ -68,7 +68,9 @@ class DataApi:
         holder = await data_api.recognise(self._platform, body)
         await data_api.keep_pace(self._platform, body["token"])
         answer = await story(body, holder)
-        return dumps(await asyncio.to_thread(signed, answer, holder.secret))  # a thousand operations: 40 ms of CPU
+        return dumps(
+            await asyncio.to_thread(signed, answer, holder.secret)
+        )  # a thousand operations: 40 ms of CPU
 
     async def _operations(self, body: Body, holder: TokenHolder) -> Body:
         person = holder.person
