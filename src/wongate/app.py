@@ -39,16 +39,25 @@ PAGE_PATHS = frozenset({"/v1/params/check"})
 
 SUPERVISOR_VARIABLE = "WONGATE_SERVE_PID"
 
+PATIENCE_S = 30.0
+"""Seconds that a starting server or worker waits for its database: a restart of it with recovery takes less."""
+
 LEASE_MARGIN_S = 10
 """Numbers stop this long before the lease ends, for clocks that differ."""
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, seam: Callable[[str], None] | None = None) -> AsyncIterator[Platform]:
-    """A platform ready for work. Raises Unavailable or VaultError with a reason in plain words."""
+async def opened(
+    settings: Settings, *, seam: Callable[[str], None] | None = None, patience_s: float = 0.0
+) -> AsyncIterator[Platform]:
+    """A platform ready for work. Raises Unavailable or VaultError with a reason in plain words.
+
+    `patience_s`: for how long a database that is away is waited for. Servers and workers have some: one that restarts at the
+    wrong moment would otherwise end for good, and a server's processes all with it.
+    """
     clock = the_clock(settings)
     vault = Vault.from_text(settings.master_key)
-    database = await Database.connect(settings.database_url, size=settings.pool_size, seam=seam)
+    database = await _connected(settings, seam, patience_s)
     holder = f"{socket.gethostname()}/{os.getpid()}/{time.time_ns()}"
     http = Outbound(allow=settings.callback_allow, allow_http=settings.callback_http)
     try:
@@ -75,6 +84,18 @@ async def opened(settings: Settings, *, seam: Callable[[str], None] | None = Non
     finally:
         await http.close()
         await database.close()
+
+
+async def _connected(settings: Settings, seam: Callable[[str], None] | None, patience_s: float) -> Database:
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            return await Database.connect(settings.database_url, size=settings.pool_size, seam=seam)
+        except Unavailable as error:
+            if time.monotonic() >= deadline_s:
+                raise
+            log.warning("waiting for the database", extra={"reason": str(error)})
+            await asyncio.sleep(0.5)
 
 
 def the_clock(settings: Settings) -> Clock:
@@ -141,7 +162,7 @@ class Application:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            async with opened(self._settings) as platform:
+            async with opened(self._settings, patience_s=PATIENCE_S) as platform:
                 self.compose(platform)
                 watching = asyncio.create_task(_end_with_supervisor())
                 await send({"type": "lifespan.startup.complete"})

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from wongate.app import opened
+from wongate.app import PATIENCE_S, opened
 from wongate.connections.mail import mailer_of
 from wongate.domain.lifecycle import IllegalMove
 from wongate.domain.payment import Operation
@@ -36,7 +36,7 @@ AT_ONCE = 64
 
 async def work(settings: Settings, stop: asyncio.Event) -> None:
     """Runs all duties until `stop` is set; sends that are under way are waited for."""
-    async with opened(settings) as platform:
+    async with opened(settings, patience_s=PATIENCE_S) as platform:
         await run_duties(platform, stop, _mailing(platform, settings))
 
 

@@ -141,8 +141,8 @@ DAMAGE = [
     (
         "I2",
         "approval sent 2 times",
-        "INSERT INTO exchange SELECT project_id, operation_id, exchange_no + 1, kind, at, duration_ms, request, response, "
-        "verdict FROM exchange WHERE kind = 'approve'",
+        "INSERT INTO exchange SELECT project_id, operation_id, exchange_no + 1, kind, at + interval '1 s', "
+        "duration_ms, request, response, verdict FROM exchange WHERE kind = 'approve'",
     ),
     (
         "I2",

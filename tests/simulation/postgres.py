@@ -228,6 +228,9 @@ class Session:
         self.end("ROLLBACK")
         self._broken = self._broken or why
 
+    def terminate(self) -> None:
+        self.kill("given up by its user")
+
     def _lose(self, why: str) -> None:
         self.kill(why)
         self._check()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from wongate.connections.batch import Batch, Overloaded
+from wongate.connections.database import Unavailable
 
 
 async def test_what_waits_at_the_same_moment_is_flushed_together() -> None:
@@ -34,6 +35,21 @@ async def test_a_bad_item_fails_alone() -> None:
 
     assert [0, 1, 2, 4] == [result for result in results if not isinstance(result, BaseException)]
     assert isinstance(results[3], ValueError)
+
+
+async def test_without_a_database_all_are_told_at_once() -> None:
+    """One by one they would wait out the same outage one after the other: 64 changes for two minutes."""
+    flushes = 0
+
+    async def flush(items: Sequence[int]) -> Sequence[int]:
+        nonlocal flushes
+        flushes += 1
+        raise Unavailable
+
+    batch: Batch[int, int] = Batch(flush, side_by_side=1)
+    results = await asyncio.gather(*(batch.submit(number) for number in range(64)), return_exceptions=True)
+
+    assert (1, {Unavailable}) == (flushes, {type(result) for result in results})
 
 
 async def test_a_result_that_is_an_exception_reaches_its_own_caller() -> None:

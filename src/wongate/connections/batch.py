@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from wongate.connections.database import Unavailable
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -16,7 +18,8 @@ class Batch(Generic[Item, Result]):
     """`flush` gets what waits and answers with one result, or exception, for each item in the same order.
 
     Nothing waits on purpose: while one flush is under way, the next one gathers. A caller that goes away cancels nothing.
-    If a flush fails as a whole, its items are tried one by one, so that a bad row fails alone.
+    If a flush fails as a whole, its items are tried one by one, so that a bad row fails alone; not so where the database is
+    away, which is nobody's own fault.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class Batch(Generic[Item, Result]):
     async def _results(self, items: list[Item]) -> Sequence[Result | BaseException]:
         try:
             return await self._flush(items)
+        except Unavailable as error:
+            return [error] * len(items)  # one by one they would wait out the same failure as many times
         except Exception as error:
             if len(items) == 1:
                 return [error]

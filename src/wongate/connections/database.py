@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
@@ -24,6 +24,8 @@ LOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what asyncpg says of a connection that broke in the middle of an exchange
+    asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
     ConnectionError,
     TimeoutError,
 )
@@ -91,6 +93,8 @@ class Database:
         try:
             yield connection
         except LOST as error:
+            with suppress(*LOST):
+                connection.terminate()  # in whatever state it is, nobody may be handed it again
             raise Unavailable(str(error)) from error
         finally:
             await self._pool.release(connection)

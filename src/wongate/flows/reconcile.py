@@ -291,7 +291,7 @@ async def _cancel(
             _book_late_answer(case, current, outcome, latest=_repeats(current) == _repeats(refund))
         return False
 
-    if await door.settle(project, refund.payment_no, decide):
+    if await door.book(project, refund.payment_no, decide):
         await _ask(platform, door, project, replace(refund, stage=Stage.ASKING))
 
 

@@ -450,7 +450,7 @@ async def _approve(
             case.move(sale, Event.UNANSWERED, wake_at=case.now, note="approved after it was given up")
         return False  # the worker has taken over: what we know now, it finds out by asking
 
-    if await door.settle(project, operation.payment_no, decide):
+    if await door.book(project, operation.payment_no, decide):
         await reconcile.undo(platform, door, project, operation.payment_no, operation.operation_id)
 
 

@@ -4,6 +4,7 @@ A change is a plain function of the payment as it stands under its lock; it move
 behind. Changes that wait at the same moment share one transaction: lock all, read all, decide one by one, write all.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +12,8 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from wongate.connections.batch import Batch
-from wongate.connections.database import Tx
+from wongate.connections.batch import Batch, Overloaded
+from wongate.connections.database import Tx, Unavailable
 from wongate.connections.json_text import dumps
 from wongate.domain import callback, ledger
 from wongate.domain.lifecycle import FINAL, Event, Stage, advance
@@ -30,6 +31,13 @@ T = TypeVar("T")
 
 UNRESOLVED = "reconciliation needed"
 """The flag of a payment whose truth at the provider is not known (N-10, N-12); it goes when the truth is found."""
+
+
+BOOK_WITHIN_S = 15.0
+"""Seconds for which a provider's answer waits to be written. With the call itself (35 s) that is within the intent's lease of
+60 s, after which the worker finds out by asking."""
+
+BOOK_AGAIN_S = 0.5
 
 
 class Case:
@@ -269,6 +277,17 @@ class Door:
         """Runs `decide` under the payment's lock and commits what it moved; what it raises changes nothing."""
         result: T = await self._batch.submit(Change(project, payment_no, decide))
         return result
+
+    async def book(self, project: Project, payment_no: int, decide: Callable[[Case], T]) -> T:
+        """`settle` for what a provider has answered about money: nobody else knows it, so the database is waited for."""
+        deadline_s = self._platform.monotonic() + BOOK_WITHIN_S
+        while True:
+            try:
+                return await self.settle(project, payment_no, decide)
+            except (Overloaded, Unavailable):
+                if self._platform.monotonic() > deadline_s:
+                    raise
+                await asyncio.sleep(BOOK_AGAIN_S)
 
     async def _settle(self, changes: Sequence[Change[Any]]) -> Sequence[Any]:
         async def story(tx: Tx) -> tuple[list[Any], Written, dict[Key, Case]]:

@@ -44,12 +44,13 @@ FROM payment p LEFT JOIN LATERAL (
 WHERE r.done + r.in_work > p.captured OR r.done <> p.refunded OR r.in_work <> p.reserved
 """
 
+# By the moment of the call: a commit whose answer was lost notes the same call twice.
 _APPROVALS = """
 SELECT project_id, operation_id AS number, format('approval intended %s times', count(*)) AS text
 FROM transition WHERE event = 'confirmed' GROUP BY project_id, operation_id HAVING count(*) > 1
 UNION ALL
-SELECT project_id, operation_id, format('approval sent %s times', count(*))
-FROM exchange WHERE kind = 'approve' GROUP BY project_id, operation_id HAVING count(*) > 1
+SELECT project_id, operation_id, format('approval sent %s times', count(DISTINCT at))
+FROM exchange WHERE kind = 'approve' GROUP BY project_id, operation_id HAVING count(DISTINCT at) > 1
 """
 
 # A payment in `error` may name an address that is none, and a project may get its address later: neither is a lost callback.
