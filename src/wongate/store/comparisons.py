@@ -25,6 +25,7 @@ async def ours(tx: Tx, since: datetime | None, references: Sequence[str] | None)
         "FROM operation s JOIN payment p ON p.project_id = s.project_id AND p.payment_no = s.payment_no "
         "WHERE s.kind = 'sale' AND s.reference <> '' AND ($1::timestamptz IS NULL OR s.created_at >= $1) "
         "AND ($3::text[] IS NULL OR s.reference = ANY($3)) "
+        "AND NOT p.request ? 'made_up' "  # the sandbox's made-up past never reached a provider
         "ORDER BY s.project_id, s.operation_id",
         since,
         [*UNRESOLVED, Stage.APPROVING, Stage.RESERVED, Stage.CANCELLING],
