@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -195,6 +196,30 @@ async def test_callbacks_of_one_payment_arrive_in_the_order_of_its_changes(open_
                 if item.body["payment"]["id"] == sale.payment_id
             ]
             assert ["awaiting redirect result", "success", "partially refunded"] == statuses
+
+
+async def test_callbacks_of_one_payment_are_sent_one_at_a_time(open_world: OpenWorld):
+    """The next one leaves when the one before has been answered, well or badly (E-20)."""
+    being_answered: Counter[str] = Counter()
+    most = 0
+
+    async def takes_its_time(item: Received) -> web.StreamResponse:
+        nonlocal most
+        payment_id = item.body["payment"]["id"]
+        being_answered[payment_id] += 1
+        most = max(most, being_answered[payment_id])
+        await asyncio.sleep(0.05)
+        being_answered[payment_id] -= 1
+        return web.Response(status=500)
+
+    async with open_world() as world:
+        world.merchant.answers["/callbacks"] = takes_its_time
+        sales = [await world.sale() for _ in range(3)]
+        for sale in sales:
+            await sale.pay()
+            await sale.refund(payment__amount=2000, payment__currency="KRW")
+        await world.work()
+        assert (9, 1) == (len(world.merchant.received), most)
 
 
 # --- to whom ---
