@@ -20,7 +20,8 @@ def npm_packages() -> None:
     if INSTALLED.exists() and INSTALLED.read_bytes() == LOCK.read_bytes():
         return
     npm = NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    command = [NODE / "bin" / "node", npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+    options = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
+    command = [str(NODE / "bin" / "node"), str(npm), "ci", *options]
     environment = os.environ | {"PATH": f"{NODE / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
         sys.exit("npm ci failed: the packages of package-lock.json could not be installed")

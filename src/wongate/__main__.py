@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from wongate import __version__
 from wongate.connections.database import Unavailable
@@ -60,13 +60,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    commands: "argparse._SubParsersAction[Any]",
     name: str,
     run: Command,
     description: str,
     example: str,
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
+    parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=description[0].lower() + description[1:].split(". ")[0].rstrip("."),
         description=description,
@@ -77,7 +77,7 @@ def _command(
     return parser
 
 
-def _add_running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_running(commands: "argparse._SubParsersAction[Any]") -> None:
     sandbox = _command(
         commands,
         "sandbox",
@@ -124,7 +124,7 @@ def _add_running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     simulate.add_argument("arguments", nargs=argparse.REMAINDER, help="see `wongate simulate -- --help`")
 
 
-def _add_keeping(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_keeping(commands: "argparse._SubParsersAction[Any]") -> None:
     _command(
         commands,
         "migrate",
@@ -176,7 +176,7 @@ def _add_keeping(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     books.add_argument("--simulator", metavar="URL", help="the simulator's books")
 
 
-def _add_project(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_project(actions: "argparse._SubParsersAction[Any]") -> None:
     create = _command(
         actions,
         "create",
@@ -222,7 +222,7 @@ def _add_project(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
     rotate.add_argument("--overlap-hours", type=float, default=24.0)
 
 
-def _add_account(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_account(actions: "argparse._SubParsersAction[Any]") -> None:
     create = _command(
         actions,
         "create",
@@ -243,7 +243,7 @@ def _add_account(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
     show.add_argument("id", type=int)
 
 
-def _add_user(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_user(actions: "argparse._SubParsersAction[Any]") -> None:
     create = _command(
         actions,
         "create",
@@ -283,7 +283,7 @@ def _add_user(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
             change.add_argument("--undo", dest="activate", action="store_true", help="let the user in again")
 
 
-def _add_sign(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_sign(commands: "argparse._SubParsersAction[Any]") -> None:
     sign = _command(
         commands,
         "sign",
@@ -295,7 +295,9 @@ def _add_sign(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     sign.add_argument(
         "--secret", help="project secret; better in WONGATE_SECRET, where `ps` does not show it"
     )
-    sign.add_argument("--fill", action="store_true", help="print the message itself with its signature in place")
+    sign.add_argument(
+        "--fill", action="store_true", help="print the message itself with its signature in place"
+    )
     sign.add_argument("--signature", help="a signature to compare; the message's own when left out")
 
 

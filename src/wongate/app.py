@@ -126,7 +126,7 @@ async def _keep_lease(database: Database, node: int, holder: str, ids: Ids) -> N
 async def _end_with_supervisor() -> None:
     """Server processes of `serve --processes N` must not outlive it, also when it was killed: nobody would stop them."""
     supervisor = int(os.environ.get(SUPERVISOR_VARIABLE, "0"))
-    while supervisor in (0, os.getpid(), os.getppid()):
+    while supervisor in (0, os.getpid(), os.getppid()):  # noqa: ASYNC110 - a parent's death cannot be awaited
         await asyncio.sleep(1)
     log.warning("the supervising process has gone")
     os.kill(os.getpid(), signal.SIGTERM)
