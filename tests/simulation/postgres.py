@@ -134,6 +134,8 @@ class Session:
     """A connection as production code uses it. Outside of a transaction its statements run on a shared real connection, since
     each is atomic; a transaction takes a real one of its own with its first statement."""
 
+    spread = False
+
     def __init__(self, postgres: Postgres, process: "Process") -> None:
         self._postgres = postgres
         self._process = process
@@ -157,6 +159,9 @@ class Session:
         return await self._run("execute", statement, arguments)
 
     async def _run(self, method: str, statement: str, arguments: tuple[Any, ...]) -> Any:
+        if not self._in_transaction and not statement.startswith("SELECT"):  # a transaction by itself
+            async with self.transaction():
+                return await self._run(method, statement, arguments)
         await self._process.step(f"sql {statement[:40]}")
         if self._process.fate("connection lost"):
             self._lose("connection lost")

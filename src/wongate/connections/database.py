@@ -37,6 +37,7 @@ _SERVER_SETTINGS = {
     "idle_in_transaction_session_timeout": "30s",
     "lock_timeout": "10s",
 }
+_KNOWS_CITUS = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
 TRIES = 5
 ACQUIRE_S = 5.0
 """Seconds to wait for a free connection before the caller is told to come back (503), never longer."""
@@ -47,6 +48,9 @@ class Unavailable(Exception):
 
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc]
+    spread = False
+    """Are tables spread over several servers (Citus)? These take several writes in one statement only within one server."""
+
     async def reset(self, *, timeout: float | None = None) -> None:
         """Nothing to reset: no session settings, cursors or advisory locks are used. The default costs 15-20 % a request."""
 
@@ -54,28 +58,43 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]
 class Database:
     """Hands out transactions and reads. `seam` is told before and after every commit: the crash tests' way in."""
 
-    def __init__(self, pool: Any, seam: Callable[[str], None] | None = None) -> None:
+    def __init__(self, pool: Any, seam: Callable[[str], None] | None = None, *, spread: bool = False) -> None:
         self._pool = pool
+        self._spread = spread
         self.seam = seam or (lambda name: None)
 
     @classmethod
     async def connect(
-        cls, url: str, *, size: int = 8, seam: Callable[[str], None] | None = None
+        cls,
+        url: str,
+        *,
+        size: int = 8,
+        seam: Callable[[str], None] | None = None,
+        spread: bool | None = None,
     ) -> "Database":
-        """Raises Unavailable with a readable reason when the server is not there."""
+        """Raises Unavailable with a readable reason when the server is not there.
+
+        `spread`: tables are spread over several servers; found out from the server where it is not told.
+        """
+
+        async def prepare(connection: Any) -> None:
+            await _speak_json(connection)
+            connection.spread = await connection.fetchval(_KNOWS_CITUS) if spread is None else spread
+
         try:
             pool = await asyncpg.create_pool(
                 url,
                 min_size=1,
                 max_size=size,
-                init=_speak_json,
+                init=prepare,
                 connection_class=_Connection,
                 command_timeout=60,
                 server_settings=_SERVER_SETTINGS,
             )
+            async with pool.acquire() as connection:
+                return cls(pool, seam, spread=connection.spread)
         except (OSError, asyncpg.PostgresError, *LOST) as error:
             raise Unavailable(f"cannot connect to the database: {error}") from error
-        return cls(pool, seam)
 
     async def close(self) -> None:
         try:
@@ -108,12 +127,24 @@ class Database:
                 self.seam("commit")
             self.seam("committed")
 
-    async def run(self, story: Callable[[Tx], Awaitable[T]]) -> T:
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Tx]:
+        """For a story that is one statement, which PostgreSQL makes a transaction by itself: two round trips less."""
+        async with self.read() as connection:
+            self.seam("commit")
+            yield connection
+            self.seam("committed")
+
+    async def run(self, story: Callable[[Tx], Awaitable[T]], *, one_statement: bool = False) -> T:
         """Runs the story in a transaction, again from its start where PostgreSQL asks for it (40001, 40P01, 55P03) or the
-        connection was lost. Stories are written so that a repetition after a commit that got through finds its own work."""
+        connection was lost. Stories are written so that a repetition after a commit that got through finds its own work.
+
+        `one_statement` says that the story is a single one wherever tables are not spread over servers.
+        """
+        alone = one_statement and not self._spread
         for attempt in range(1, TRIES + 1):
             try:
-                async with self.transaction() as tx:
+                async with self.statement() if alone else self.transaction() as tx:
                     return await story(tx)
             except (*REPEATABLE, Unavailable):
                 if attempt == TRIES:

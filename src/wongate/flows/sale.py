@@ -30,7 +30,7 @@ from wongate.domain.refusal import Refused
 from wongate.domain.requests import SaleRequest
 from wongate.flows import reconcile
 from wongate.flows.platform import Platform
-from wongate.flows.settle import Case, Door, callback_rows, open_lanes, transition_row
+from wongate.flows.settle import Case, Door, callback_rows, new_lanes, open_lanes, transition_row
 from wongate.store import payments
 from wongate.store.payments import Written
 
@@ -82,30 +82,26 @@ class Intake:
             sales, key=lambda sale: (sale.payment.project_id, payment_key(sale.payment.payment_id))
         )
 
-        async def story(tx: Tx) -> set[int]:
-            new = await payments.insert_payments(
-                tx, [(s.payment, payment_key(s.payment.payment_id)) for s in ordered]
-            )
-            await _write_sales(
-                self._platform, tx, [sale for sale in ordered if sale.payment.payment_no in new]
-            )
-            return new
+        written = _written(ordered)
+        rows = [(sale.payment, payment_key(sale.payment.payment_id)) for sale in ordered]
 
-        new = await self._platform.database.run(story)
-        self._platform.lanes.update(
-            (row["project_id"], row["lane"]) for sale in sales for row in sale.callbacks
-        )
+        async def story(tx: Tx) -> set[int]:
+            await open_lanes(self._platform, tx, written.callbacks)
+            return await payments.register(tx, rows, written)
+
+        lanes = new_lanes(self._platform, written.callbacks)
+        new = await self._platform.database.run(story, one_statement=not lanes)
+        self._platform.lanes |= lanes
         return [sale.payment.payment_no in new for sale in sales]
 
 
-async def _write_sales(platform: Platform, tx: Tx, sales: Sequence[NewSale]) -> None:
+def _written(sales: Sequence[NewSale]) -> Written:
     written = Written()
     for sale in sales:
         written.new_operations[sale.operation.project_id, sale.operation.operation_id] = sale.operation
         written.transitions.append(sale.transition)
         written.callbacks += sale.callbacks
-    await open_lanes(platform, tx, written.callbacks)
-    await payments.write(tx, written)
+    return written
 
 
 async def begin_sale(
@@ -144,7 +140,8 @@ async def _taken(platform: Platform, sale: NewSale) -> Accepted:
             raise Refused(codes.PAYMENT_ID_EXISTS, field="general.payment_id", constraint="unique")
         again = _moved_to(sale, payment)
         await payments.reopen(tx, again.payment)
-        await _write_sales(platform, tx, [again])
+        await open_lanes(platform, tx, again.callbacks)
+        await payments.write(tx, _written([again]))
         return again.accepted
 
     return await platform.database.run(story)

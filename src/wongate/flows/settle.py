@@ -249,9 +249,14 @@ def _delay_s(payment: Payment, operation: Operation) -> int:
     return delay if isinstance(delay, int) and 0 <= delay <= 600 else 0
 
 
+def new_lanes(platform: Platform, rows: Sequence[Any]) -> set[tuple[int, str]]:
+    """Lanes of these callbacks of which this process does not know that the worker looks there."""
+    return {(row["project_id"], row["lane"]) for row in rows} - platform.lanes
+
+
 async def open_lanes(platform: Platform, tx: Tx, rows: Sequence[Any]) -> None:
     """Makes sure that the worker will look where these callbacks wait; known lanes cost nothing."""
-    new = {(row["project_id"], row["lane"]) for row in rows} - platform.lanes
+    new = new_lanes(platform, rows)
     if new:
         await callbacks.open_lanes(tx, sorted(new))
 

@@ -18,7 +18,9 @@ async def migrate(url: str) -> list[str]:
     connection = await _connect(url)
     try:
         # IF NOT EXISTS does not help two starters at the same moment: the second gets one of these, and the table.
-        with suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError, asyncpg.DuplicateTableError):
+        with suppress(
+            asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError, asyncpg.DuplicateTableError
+        ):
             await connection.execute(
                 "CREATE TABLE IF NOT EXISTS schema_migration "
                 "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"

@@ -1,8 +1,9 @@
 """Payments, their operations, and the history of both. Writers take many rows at once: commits are gathered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache, partial
 from typing import Any
 
 from wongate.connections.database import Tx
@@ -53,21 +54,33 @@ _OPERATION_COLUMNS = f"{_OPERATION_KEY}, {_OPERATION_FIXED}, {_OPERATION_LIVE}"
 _SELECT_PAYMENT = f"SELECT {names(_PAYMENT_COLUMNS)} FROM payment"
 _SELECT_OPERATION = f"SELECT {names(_OPERATION_COLUMNS)} FROM operation"
 
-_INSERT_PAYMENTS = insert(
-    "payment",
-    f"{_PAYMENT_COLUMNS}, payment_key text",
-    " ON CONFLICT ON CONSTRAINT payment_id_once DO NOTHING RETURNING payment_no",
-)
-_UPDATE_PAYMENTS = update("payment", _PAYMENT_KEY, _PAYMENT_LIVE)
+_NEW_PAYMENT = f"{_PAYMENT_COLUMNS}, payment_key text"
+_UNLESS_TAKEN = " ON CONFLICT ON CONSTRAINT payment_id_once DO NOTHING RETURNING payment_no"
+_INSERT_PAYMENTS = insert("payment", _NEW_PAYMENT, _UNLESS_TAKEN)
 _REOPEN_PAYMENT = update("payment", _PAYMENT_KEY, f"{_PAYMENT_FIXED}, {_PAYMENT_LIVE}")
-_INSERT_OPERATIONS = insert("operation", _OPERATION_COLUMNS)
-_UPDATE_OPERATIONS = update("operation", _OPERATION_KEY, _OPERATION_LIVE)
-_INSERTS = {
-    "transitions": insert("transition", _TRANSITION),
-    "entries": insert("ledger_entry", _ENTRY),
-    "exchanges": insert("exchange", _EXCHANGE),
-    "callbacks": insert("callback", _CALLBACK),
+
+_OF_NEW_PAYMENTS = " WHERE payment_no IN (SELECT payment_no FROM new)"
+_OF_NEW_OPERATIONS = " WHERE operation_id IN (SELECT operation_id FROM opened)"
+_REGISTER = (
+    f"WITH new AS ({_INSERT_PAYMENTS}), opened AS ("
+    + insert(
+        "operation", _OPERATION_COLUMNS, f"{_OF_NEW_PAYMENTS} RETURNING project_id, operation_id", parameter=2
+    )
+    + f"), moved AS ({insert('transition', _TRANSITION, _OF_NEW_OPERATIONS, parameter=3)}), "
+    + f"told AS ({insert('callback', _CALLBACK, _OF_NEW_OPERATIONS, parameter=4)}) SELECT payment_no FROM new"
+)
+"""A commit of sales in one round trip instead of six."""
+
+_WRITES: dict[str, Callable[..., str]] = {
+    "payments": partial(update, "payment", _PAYMENT_KEY, _PAYMENT_LIVE),
+    "new_operations": partial(insert, "operation", _OPERATION_COLUMNS),
+    "operations": partial(update, "operation", _OPERATION_KEY, _OPERATION_LIVE),
+    "transitions": partial(insert, "transition", _TRANSITION),
+    "entries": partial(insert, "ledger_entry", _ENTRY),
+    "exchanges": partial(insert, "exchange", _EXCHANGE),
+    "callbacks": partial(insert, "callback", _CALLBACK),
 }
+"""What changes leave behind, in the order in which rows refer to each other."""
 
 
 @dataclass(slots=True)
@@ -85,8 +98,31 @@ class Written:
     def add(self, other: "Written") -> None:
         for name in ("payments", "operations", "new_operations"):
             getattr(self, name).update(getattr(other, name))
-        for name in _INSERTS:
+        for name in ("transitions", "entries", "exchanges", "callbacks"):
             getattr(self, name).extend(getattr(other, name))
+
+    def rows(self) -> dict[str, Sequence[Any]]:
+        """The rows of each kind that there is; an operation that is new is not changed as well."""
+        changed = [op for key, op in self.operations.items() if key not in self.new_operations]
+        kinds: dict[str, Sequence[Any]] = {
+            "payments": list(self.payments.values()),
+            "new_operations": list(self.new_operations.values()),
+            "operations": changed,
+            "transitions": self.transitions,
+            "entries": self.entries,
+            "exchanges": self.exchanges,
+            "callbacks": self.callbacks,
+        }
+        return {name: rows for name, rows in kinds.items() if rows}
+
+    def of_payments(self, numbers: Set[int]) -> "Written":
+        """The new operations of these payments and what refers to them."""
+        opened = {key: op for key, op in self.new_operations.items() if op.payment_no in numbers}
+        return Written(
+            new_operations=opened,
+            transitions=[r for r in self.transitions if (r["project_id"], r["operation_id"]) in opened],
+            callbacks=[r for r in self.callbacks if (r["project_id"], r["operation_id"]) in opened],
+        )
 
 
 def _payment(row: Row) -> Payment:
@@ -155,13 +191,22 @@ async def operations(tx: Tx, project_id: int, payment_no: int) -> list[Operation
     return [_operation(row) for row in rows]
 
 
-async def insert_payments(tx: Tx, payments: Sequence[tuple[Payment, str]]) -> set[int]:
-    """Pairs of payment and payment key; answers with the payment numbers that are new, the other rows' ids are taken."""
-    rows = [
+async def register(tx: Tx, sales: Sequence[tuple[Payment, str]], written: Written) -> set[int]:
+    """New payments, each with its payment key, and what `written` says of their sales.
+
+    Answers with the payment numbers that are new. The other rows' ids are taken: nothing of these is written.
+    """
+    payments = [
         {**{name: getattr(payment, name) for name in Payment.__slots__}, "payment_key": key}
-        for payment, key in payments
+        for payment, key in sales
     ]
-    return {row["payment_no"] for row in await tx.fetch(_INSERT_PAYMENTS, as_json(rows))}
+    operations = list(written.new_operations.values())
+    if not tx.spread:
+        rows: Sequence[Sequence[Any]] = (payments, operations, written.transitions, written.callbacks)
+        return {row["payment_no"] for row in await tx.fetch(_REGISTER, *map(as_json, rows))}
+    new = {row["payment_no"] for row in await tx.fetch(_INSERT_PAYMENTS, as_json(payments))}
+    await write(tx, written.of_payments(new))
+    return new
 
 
 async def reopen(tx: Tx, payment: Payment) -> None:
@@ -182,21 +227,22 @@ async def versions(tx: Tx, keys: Sequence[Key]) -> dict[Key, str]:
 
 
 async def write(tx: Tx, written: Written) -> None:
-    """Payments, operations, then what refers to them: one statement for each kind of row that there is."""
-    for statement, nouns in (
-        (_UPDATE_PAYMENTS, written.payments),
-        (_INSERT_OPERATIONS, written.new_operations),
-        (
-            _UPDATE_OPERATIONS,
-            {k: op for k, op in written.operations.items() if k not in written.new_operations},
-        ),
-    ):
-        if nouns:
-            await tx.execute(statement, as_json(list(nouns.values())))
-    for name, statement in _INSERTS.items():
-        rows = getattr(written, name)
-        if rows:
-            await tx.execute(statement, as_json(rows))
+    """Everything in one statement, whose parts PostgreSQL carries out together; one by one where tables are spread over
+    servers, which know no such statement."""
+    rows = written.rows()
+    if tx.spread:
+        for kind, found in rows.items():
+            await tx.execute(_WRITES[kind](), as_json(found))
+    elif rows:
+        await tx.execute(_together(tuple(rows)), *map(as_json, rows.values()))
+
+
+@cache
+def _together(kinds: tuple[str, ...]) -> str:
+    """The statement that writes these kinds of rows, each from a parameter of its own."""
+    *first, last = [_WRITES[kind](parameter=number) for number, kind in enumerate(kinds, start=1)]
+    named = ", ".join(f"{kind} AS ({part})" for kind, part in zip(kinds[:-1], first, strict=True))
+    return f"WITH {named} {last}" if named else last
 
 
 async def projects_to_wake(tx: Tx, now: datetime) -> list[int]:

@@ -16,14 +16,15 @@ def names(columns: str) -> str:
     return ", ".join(column.split()[0] for column in columns.split(", "))
 
 
-def insert(table: str, columns: str, more: str = "") -> str:
-    """An INSERT of the rows in $1; `columns` are names with types."""
-    source = f"json_to_recordset($1::json) AS r({columns})"
+def insert(table: str, columns: str, more: str = "", *, parameter: int = 1) -> str:
+    """An INSERT of the rows in a parameter; `columns` are names with types, `more` follows the rows."""
+    source = f"json_to_recordset(${parameter}::json) AS r({columns})"
     return f"INSERT INTO {table} ({names(columns)}) SELECT {names(columns)} FROM {source}{more}"
 
 
-def update(table: str, key: str, columns: str) -> str:
-    """An UPDATE by the rows in $1; `key` and `columns` are names with types."""
+def update(table: str, key: str, columns: str, *, parameter: int = 1) -> str:
+    """An UPDATE by the rows in a parameter; `key` and `columns` are names with types."""
     settings = ", ".join(f"{name} = r.{name}" for name in names(columns).split(", "))
     matching = " AND ".join(f"t.{name} = r.{name}" for name in names(key).split(", "))
-    return f"UPDATE {table} t SET {settings} FROM json_to_recordset($1::json) AS r({key}, {columns}) WHERE {matching}"
+    source = f"json_to_recordset(${parameter}::json) AS r({key}, {columns})"
+    return f"UPDATE {table} t SET {settings} FROM {source} WHERE {matching}"
