@@ -1,0 +1,69 @@
+"""docs/openapi.yaml as tests read it."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]  # comes with schemathesis
+from jsonschema_rs import Draft202012Validator
+
+from wongate.domain import codes
+
+FILE = Path(__file__).parents[2] / "docs" / "openapi.yaml"
+
+
+@cache
+def document() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load(FILE.read_text("utf-8"))
+    return read
+
+
+def resolved(node: Any) -> Any:
+    """A node, or what its `$ref` names, with whatever stands beside the reference."""
+    if isinstance(node, Mapping) and "$ref" in node:
+        target: Any = document()
+        for name in node["$ref"].removeprefix("#/").split("/"):
+            target = target[name]
+        return {**resolved(target), **{key: value for key, value in node.items() if key != "$ref"}}
+    return node
+
+
+def operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document()["paths"].items():
+        yield path, item["post"]
+
+
+def template_of(path: str) -> str:
+    """The documented path that a real one is an instance of."""
+    parts = path.split("/")
+    for template in sorted(document()["paths"], key=lambda known: known.count("{")):
+        known = template.split("/")
+        if len(known) == len(parts) and all(
+            k == p or k.startswith("{") for k, p in zip(known, parts, strict=True)
+        ):
+            return str(template)
+    raise AssertionError(f"{path} is not described")
+
+
+def validator(schema: Any) -> Draft202012Validator:
+    """References of the schema lead into the whole document."""
+    return Draft202012Validator({**resolved(schema), "components": document()["components"]})
+
+
+@cache
+def answer_validator(template: str, status: int) -> Draft202012Validator:
+    answer = resolved(document()["paths"][template]["post"]["responses"][str(status)])
+    return validator(answer["content"]["application/json"]["schema"])
+
+
+def check_answer(path: str, status: int, body: Mapping[str, Any]) -> None:
+    """Raises AssertionError for an answer that the description does not foresee: status, code, message or shape."""
+    template = template_of(path)
+    described = document()["paths"][template]["post"]["responses"]
+    assert str(status) in described, (path, status, body)
+    errors = [error.message for error in answer_validator(template, status).iter_errors(body)]
+    assert [] == errors, (path, status, body)
+    if status != 200:
+        assert body["code"] in resolved(described[str(status)])["x-codes"], (path, status, body)
+        assert codes.MESSAGES[int(body["code"])] == body["message"]
