@@ -212,7 +212,7 @@ async def test_an_unclear_outcome_is_waited_for(stage: Stage):
         await expect(page.get_by_role("heading", level=1)).to_have_text(
             "Payment not completed", timeout=20_000
         )
-        await expect(page.get_by_text("Payco gave no clear answer.")).to_be_visible()
+        await expect(page.get_by_text("If money was taken from your account")).to_be_visible()
         assert ["decline"] == await shop.told("unclear")
 
 
