@@ -121,40 +121,37 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize(
-    ("tab", "field", "value", "reason"),
-    [
-        ("methods", "amount_min", "0", "at least 1 won"),
-        ("methods", "amount_min", "1001", "not below the smallest"),
-        ("methods", "amount_min", "-5", "whole number"),
-        ("methods", "amount_max", "1e3", "whole number"),
-        ("methods", "amount_max", "9" * 16, "whole number"),
-        ("methods", "limit_time", "0", "from 1 minute"),
-        ("methods", "limit_time", "1441", "24 hours"),
-        ("methods", "base_time", "1801", "shorter than the limit"),
-        ("methods", "methods", "paypal", "at least one payment method"),
-        ("methods", "currencies", "USD", "other currencies"),
-        ("redirects", "success_url", "javascript:alert(1)", "not an http or https"),
-        ("redirects", "success_url", "//evil.example", "not an http or https"),
-        ("redirects", "decline_url", "data:text/html,x", "not an http or https"),
-        ("redirects", "decline_url", "https://user@shop.example/", "not an http or https"),
-        ("redirects", "return_url", "https://shop.example/a b", "not an http or https"),
-        ("redirects", "return_url", "https://[", "not an http or https"),
-        ("general", "allowed_ips", "203.0.113.0/33", "one address or network a line"),
-        ("general", "allowed_ips", "anywhere", "one address or network a line"),
-        ("general", "refund_resend_window", "86401", "24 hours"),
-    ],
+BAD_VALUES = (
+    ("methods", "amount_min", "0", "at least 1 won"),
+    ("methods", "amount_min", "1001", "not below the smallest"),
+    ("methods", "amount_min", "-5", "whole number"),
+    ("methods", "amount_max", "1e3", "whole number"),
+    ("methods", "amount_max", "9" * 16, "whole number"),
+    ("methods", "limit_time", "0", "from 1 minute"),
+    ("methods", "limit_time", "1441", "24 hours"),
+    ("methods", "base_time", "1801", "shorter than the limit"),
+    ("methods", "methods", "paypal", "at least one payment method"),
+    ("methods", "currencies", "USD", "other currencies"),
+    ("redirects", "success_url", "javascript:alert(1)", "not an http or https"),
+    ("redirects", "success_url", "//evil.example", "not an http or https"),
+    ("redirects", "decline_url", "data:text/html,x", "not an http or https"),
+    ("redirects", "decline_url", "https://user@shop.example/", "not an http or https"),
+    ("redirects", "return_url", "https://shop.example/a b", "not an http or https"),
+    ("redirects", "return_url", "https://[", "not an http or https"),
+    ("general", "allowed_ips", "203.0.113.0/33", "one address or network a line"),
+    ("general", "allowed_ips", "anywhere", "one address or network a line"),
+    ("general", "refund_resend_window", "86401", "24 hours"),
 )
-async def test_values_that_cannot_be_used_are_named_and_change_nothing(
-    database: str, tab: str, field: str, value: str, reason: str
-) -> None:
+
+
+async def test_values_that_cannot_be_used_are_named_and_change_nothing(database: str) -> None:
     async with open_office(database) as office:
         browser = await admin(office)
         before = await office.fingerprint("session")
-        path = HOME if tab == "general" else f"{HOME}/{tab}"
-        answer = await browser.post(path, {**GOOD[tab], field: value})
-        assert 400 == answer.status
-        assert reason in answer.text
+        for tab, field, value, reason in BAD_VALUES:
+            path = HOME if tab == "general" else f"{HOME}/{tab}"
+            answer = await browser.post(path, {**GOOD[tab], field: value})
+            assert (400, True) == (answer.status, reason in answer.text), (field, value)
         assert before == await office.fingerprint("session")
 
 
@@ -219,31 +216,31 @@ async def test_callback_rules_are_added_changed_switched_and_deleted(database: s
         assert 404 == (await browser.get(f"{rules}/7")).status
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "http://shop.example/",
-        "https://127.0.0.1/",
-        "https://[::1]/",
-        "https://2130706433/",
-        "https://169.254.169.254/latest/meta-data",
-        "https://localhost/",
-        "https://user:password@shop.example/",
-        "https://shop.example:22/",
-        "ftp://shop.example/",
-        "javascript:alert(1)",
-        "https://shop.example/" + "x" * 3000,
-    ],
+INSIDE = (
+    "",
+    "http://shop.example/",
+    "https://127.0.0.1/",
+    "https://[::1]/",
+    "https://2130706433/",
+    "https://169.254.169.254/latest/meta-data",
+    "https://localhost/",
+    "https://user:password@shop.example/",
+    "https://shop.example:22/",
+    "ftp://shop.example/",
+    "javascript:alert(1)",
+    "https://shop.example/" + "x" * 3000,
 )
-async def test_callbacks_never_lead_inside(database: str, url: str) -> None:
+
+
+async def test_callbacks_never_lead_inside(database: str) -> None:
     async with open_office(database) as office:
         browser = await admin(office)
-        answer = await browser.post(f"{HOME}/callbacks", {"url": url})
-        assert (400, True) == (answer.status, "Callbacks cannot be sent" in answer.text)
-        if url:
-            sent = {"callback_url": url}
-            assert 400 == (await browser.post(f"{HOME}/callbacks/default", sent)).status
+        for url in INSIDE:
+            answer = await browser.post(f"{HOME}/callbacks", {"url": url})
+            assert (400, True) == (answer.status, "Callbacks cannot be sent" in answer.text), url
+            if url:
+                sent = {"callback_url": url}
+                assert 400 == (await browser.post(f"{HOME}/callbacks/default", sent)).status
         assert {} == await settings_of(office)
 
 
@@ -288,14 +285,13 @@ async def test_a_designer_gives_the_page_a_name_a_colour_and_a_logo(database: st
         assert "" == (await settings_of(office))["page_logo_url"]
 
 
-@pytest.mark.parametrize(
-    "content", [b"<svg onload=alert(1)>", b"GIF89a", PNG + bytes(30_000), b"\x89PNG", b"RIFF0000WAVE"]
-)
-async def test_only_small_pictures_are_logos(database: str, content: bytes) -> None:
+async def test_only_small_pictures_are_logos(database: str) -> None:
+    others = (b"<svg onload=alert(1)>", b"GIF89a", PNG + bytes(30_000), b"\x89PNG", b"RIFF0000WAVE")
     async with open_office(database) as office:
         browser = await admin(office)
-        answer = await upload(browser, content)
-        assert (400, True) == (answer.status, "at most 30 kB" in answer.text)
+        for content in others:
+            answer = await upload(browser, content)
+            assert (400, True) == (answer.status, "at most 30 kB" in answer.text), content[:20]
         assert {} == await settings_of(office)
 
 

@@ -46,14 +46,13 @@ async def test_the_page_that_was_wanted_opens_after_sign_in(database: str) -> No
         assert "/dashboard/profile?a=1" == (await browser.post("/dashboard/second-factor", sent)).location
 
 
-@pytest.mark.parametrize(
-    "evil", ["https://evil.example", "//evil.example", "/dashboard/\\evil.example", "/v2/x", "/dashboardx"]
-)
-async def test_sign_in_leads_to_no_other_site(database: str, evil: str) -> None:
+async def test_sign_in_leads_to_no_other_site(database: str) -> None:
+    evil = ("https://evil.example", "//evil.example", "/dashboard/\\evil.example", "/v2/x", "/dashboardx")
     async with open_office(database) as office:
         member = await office.member(Role.DESIGNER, second_factor=False)
-        sent = {"login": member.login, "password": PASSWORD, "next": evil}
-        assert "/dashboard" == (await office.browser().post("/dashboard/sign-in", sent)).location
+        for wish in evil:
+            sent = {"login": member.login, "password": PASSWORD, "next": wish}
+            assert "/dashboard" == (await office.browser().post("/dashboard/sign-in", sent)).location
 
 
 async def test_the_cookie_is_strict_and_the_token_is_not_in_the_database(database: str) -> None:
