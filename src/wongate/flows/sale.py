@@ -177,9 +177,8 @@ def _new_sale(
     event, code = _first_event(request)
     operation = new_operation(platform, project, request, payment_no, request_hash, code, now)
     status, stage = advance(Kind.SALE, operation.status, operation.stage, event)
-    operation = replace(operation, status=status, stage=stage, seq=1)
-    if status is Status.DECLINE:
-        operation = replace(operation, wake_at=None)
+    wake_at = None if status is Status.DECLINE else operation.wake_at
+    operation = replace(operation, status=status, stage=stage, seq=1, wake_at=wake_at)
     payment = _new_payment(project, method, request, source, operation, now)
     payment = payment_after(payment, operation, event, now)
     form = window(platform, project, payment, operation, now) if status is Status.AWAITING else None
