@@ -8,7 +8,7 @@ from wongate.app import PATIENCE_S, opened
 from wongate.connections.mail import mailer_of
 from wongate.domain.lifecycle import IllegalMove
 from wongate.domain.payment import Operation
-from wongate.flows import notice, reconcile, schedules
+from wongate.flows import notice, reconcile, rungs, schedules
 from wongate.flows.deliver import Delivery
 from wongate.flows.export import Exporting
 from wongate.flows.mailing import Mailing
@@ -126,7 +126,7 @@ class Waking:
     async def _claim(self, project_id: int, limit: int) -> int:
         now = self._platform.clock.now()
         operations = await self._platform.database.run(
-            lambda tx: payments.claim_to_wake(tx, project_id, now, now + reconcile.LEASE, limit)
+            lambda tx: payments.claim_to_wake(tx, project_id, now, now + rungs.LEASE, limit)
         )
         for operation in operations:
             task = asyncio.create_task(self._carry(operation))

@@ -15,8 +15,8 @@ from wongate.domain.payment import Payment, Project
 from wongate.domain.refusal import Refused, Unfit
 from wongate.flows import audit
 from wongate.flows.audit import Actor
+from wongate.flows.give_back import book_refund
 from wongate.flows.platform import Platform
-from wongate.flows.reconcile import book_refund
 from wongate.flows.refund import RefundAccepted, begin_refund
 from wongate.flows.settle import Case, Door
 

@@ -12,7 +12,7 @@ from wongate.domain.account import Account
 from wongate.domain.lifecycle import FINAL, Event, Kind, Stage, Status
 from wongate.domain.outcome import Notice, Standing
 from wongate.domain.payment import Operation, Project
-from wongate.flows import reconcile
+from wongate.flows import give_back, reconcile, rungs
 from wongate.flows.platform import Platform
 from wongate.flows.settle import Case, Door
 from wongate.store import notices, payments, projects
@@ -144,7 +144,7 @@ async def _approved(
             current,
             Event.FOUND_APPROVED,
             reference=notice.reference,
-            wake_at=case.now + reconcile.LEASE,
+            wake_at=case.now + rungs.LEASE,
             note="provider's notice",
         )
         return True
@@ -181,7 +181,7 @@ def _settled_by_notice(case: Case, refund: Operation) -> str | None:
     """While our own call is under way its answer goes first; should that be lost, the notice is needed."""
     if refund.stage is Stage.ASKING:
         case.move(refund, Event.APPROVED, code=codes.SUCCESS, note="provider's notice")
-        reconcile.wake_next(case)
+        give_back.wake_next(case)
         return "settled"
     if refund.status not in FINAL:
         return None

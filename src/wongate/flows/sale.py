@@ -1,42 +1,24 @@
-"""A sale: accepted, sent to the window, back from it, approved."""
+"""A sale: accepted, registered together with others, and sent to the window."""
 
-import asyncio
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import asyncpg
-
 from wongate.connections.batch import Batch
 from wongate.connections.database import Tx
 from wongate.domain import codes
 from wongate.domain.lifecycle import Event, Kind, Stage, Status, advance
 from wongate.domain.methods import Method
-from wongate.domain.outcome import (
-    Approved,
-    Authenticated,
-    Declined,
-    Exchange,
-    Form,
-    NotSent,
-    Outcome,
-    ReturnResult,
-    Tampered,
-)
+from wongate.domain.outcome import Form
 from wongate.domain.payment import Operation, Payment, PaymentStatus, Project, payment_after, payment_key
 from wongate.domain.refusal import Refused
 from wongate.domain.requests import SaleRequest
-from wongate.flows import reconcile
 from wongate.flows.platform import Platform
-from wongate.flows.settle import Case, Door, callback_rows, new_lanes, open_lanes, transition_row
+from wongate.flows.settle import callback_rows, new_lanes, open_lanes, transition_row
 from wongate.store import payments
 from wongate.store.payments import Written
-
-CALL_LEASE = timedelta(seconds=60)
-"""Longer than the longest call to a provider (5 s to connect + 30 s to read, N-22): who finds an intent older than this knows
-that its maker died or froze."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,169 +324,3 @@ async def find_by_token(platform: Platform, token: str) -> tuple[Project, Operat
     ):
         return None
     return project, operation
-
-
-async def customer_returned(
-    platform: Platform, door: Door, project: Project, operation: Operation, form: Mapping[str, str]
-) -> None:
-    """What the payer's browser brought back from the window: checked, and if the payer agreed, the money is taken (N-26).
-
-    A repeated return changes nothing (F7), a tampered one neither (F8).
-    """
-    order_number, result = _read_return(platform, project, operation, form)
-    received = Exchange("return", platform.clock.now(), 0, {}, _shown(form), _verdict(result))
-    if isinstance(result, Authenticated):
-        named = replace(operation, order_number=order_number)
-        await _confirm_and_approve(platform, door, project, named, result, received)
-        return
-
-    def decide(case: Case) -> None:
-        sale = case.operations[operation.operation_id]
-        case.note(sale, received)
-        if isinstance(result, Declined) and sale.stage is Stage.WAITING:
-            if result.alarm:
-                case.alarm(sale, f"provider refused: {result.provider_code or result.provider_text}")
-            case.decline(sale, code=result.code, note=result.provider_text[:200])
-
-    await door.settle(project, operation.payment_no, decide)
-
-
-def _read_return(
-    platform: Platform, project: Project, operation: Operation, form: Mapping[str, str]
-) -> tuple[str, ReturnResult]:
-    """The order number of the window that the payer comes from, and its result: any of the sale's windows will do."""
-    result: ReturnResult = Tampered("no window of this sale")
-    for order_number in order_numbers(platform, project, operation):
-        result = platform.provider(project).read_return(
-            project.account, form, order_number=order_number, amount=operation.amount
-        )
-        if not isinstance(result, Tampered):
-            return order_number, result
-    return operation.order_number, result
-
-
-async def _confirm_and_approve(
-    platform: Platform,
-    door: Door,
-    project: Project,
-    operation: Operation,
-    authenticated: Authenticated,
-    received: Exchange,
-) -> None:
-    intent = platform.chance(16).hex()
-    began_s = platform.monotonic()
-
-    def confirm(case: Case) -> bool:
-        """The intent, committed before the call: only one return ever gets True, also when this runs again."""
-        sale = case.operations[operation.operation_id]
-        if sale.stage is not Stage.WAITING:
-            return sale.stage is Stage.APPROVING and sale.authentication.get("intent") == intent
-        case.note(sale, received)
-        if sale.limit_at is not None and case.now >= sale.limit_at:
-            case.move(
-                sale, Event.EXPIRED, code=project.settings.limit_code, note="returned after the limit time"
-            )
-            return False
-        case.move(
-            sale,
-            Event.CONFIRMED,
-            order_number=operation.order_number,
-            reference=authenticated.reference,
-            authentication={
-                "intent": intent,
-                "token": authenticated.token,
-                "approve_url": authenticated.approve_url,
-                "net_cancel_url": authenticated.net_cancel_url,
-            },
-            wake_at=case.now + CALL_LEASE,
-        )
-        return True
-
-    try:
-        confirmed = await door.settle(project, operation.payment_no, confirm)
-    except asyncpg.UniqueViolationError:
-        return  # this authentication has paid for another sale (N-6): a swapped return is a tampered one
-    if confirmed and platform.monotonic() - began_s < reconcile.SEND_WITHIN_S:
-        # The payer may close the tab now; the approval is carried to its end all the same.
-        await asyncio.shield(asyncio.create_task(_approve(platform, door, project, operation, authenticated)))
-
-
-async def _approve(
-    platform: Platform, door: Door, project: Project, operation: Operation, authenticated: Authenticated
-) -> None:
-    outcome, exchange = await platform.provider(project).approve(
-        project.account, authenticated, order_number=operation.order_number, amount=operation.amount
-    )
-
-    def decide(case: Case) -> bool:
-        """True when the money has to be brought back at once."""
-        sale = case.operations[operation.operation_id]
-        case.note(sale, exchange)
-        if sale.stage is Stage.APPROVING:
-            return book_approval(case, sale, outcome)
-        if _came_too_late(sale, outcome):
-            case.move(sale, Event.UNANSWERED, wake_at=case.now, note="approved after it was given up")
-        return False  # the worker has taken over: what we know now, it finds out by asking
-
-    if await door.book(project, operation.payment_no, decide):
-        await reconcile.undo(platform, door, project, operation.payment_no, operation.operation_id)
-
-
-def _came_too_late(sale: Operation, outcome: Outcome) -> bool:
-    """The worker has finished with the sale, but this process, which slept past its lease, may have paid for it since."""
-    given_up = sale.stage is Stage.DONE and sale.status is Status.DECLINE
-    return given_up and not isinstance(outcome, Declined | NotSent)
-
-
-def book_approval(case: Case, sale: Operation, outcome: Outcome) -> bool:
-    """One approval, one answer: success, decline, or the ladder of N-10 (then True)."""
-    if isinstance(outcome, Approved) and outcome.amount == sale.amount:
-        case.move(sale, Event.APPROVED, code=codes.SUCCESS, details={**sale.details, **outcome.details})
-        return False
-    if isinstance(outcome, Declined):
-        if outcome.alarm:
-            case.alarm(sale, f"provider refused: {outcome.provider_code}")
-        case.decline(sale, code=outcome.code, note=outcome.provider_text[:200])
-        return False
-    if isinstance(outcome, NotSent):
-        case.decline(sale, code=20202, note=outcome.reason[:200])
-        return False
-    details = dict(sale.details)
-    if isinstance(outcome, Approved):
-        details["undo_code"] = codes.WRONG_AMOUNT_PAID  # E-13
-        case.alarm(sale, "amount mismatch")
-        note = f"approved {outcome.amount} instead of {sale.amount}"
-    else:
-        note = outcome.reason[:200]
-        if outcome.alarm:
-            case.alarm(sale, "answer without a valid signature")
-    case.move(
-        sale,
-        Event.UNANSWERED,
-        code=codes.AWAITING_PROVIDER,
-        details=details,
-        wake_at=case.now + CALL_LEASE,
-        note=note,
-    )
-    return True
-
-
-def _verdict(result: Authenticated | Declined | Tampered) -> str:
-    match result:
-        case Authenticated():
-            return "authenticated"
-        case Declined():
-            return f"declined {result.provider_code}"
-        case Tampered():
-            return f"refused: {result.reason}"
-
-
-_SECRET_FIELDS = {"AuthToken", "Signature", "SignData"}
-
-
-def _shown(form: Mapping[str, str]) -> dict[str, str]:
-    """A returned form as the time line may show it."""
-    return {
-        name[:64]: f"{value[:6]}..." if name in _SECRET_FIELDS else value[:255]
-        for name, value in list(form.items())[:64]
-    }

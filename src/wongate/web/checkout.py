@@ -32,7 +32,7 @@ from wongate.domain.page_requests import FRAMES, TRUE
 from wongate.domain.payment import FINISHED, Operation, Payment, PaymentStatus, Project
 from wongate.domain.refusal import Refused
 from wongate.domain.terminal import terminal
-from wongate.flows import notice, sale, status
+from wongate.flows import approve, notice, sale, status
 from wongate.flows import page as paying
 from wongate.flows.platform import Platform
 from wongate.flows.sale import Intake
@@ -90,7 +90,7 @@ class Checkout:
         if request.method == "POST":
             raw = await read_body(request.scope, request.receive, RETURN_MAX)
             form = self._platform.providers[request.path_params["provider"]].read_form(raw)
-            await sale.customer_returned(self._platform, self._door, project, operation, form)
+            await approve.customer_returned(self._platform, self._door, project, operation, form)
         standing = await self._standing(project, operation)
         if standing.payment.source == "page":
             return _go(f"/result/{token}" + ("?returned=1" if _in_new_window(standing.payment) else ""))

@@ -1,0 +1,227 @@
+"""Refunds at the provider (N-12): one cancel at a time per payment, an unclear one keeps its reservation and is asked about."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from wongate.domain import codes
+from wongate.domain.lifecycle import Event, Kind, Stage
+from wongate.domain.outcome import Approved, Declined, NotSent, Outcome, Standing, Unanswered
+from wongate.domain.payment import Operation, Project
+from wongate.flows import rungs
+from wongate.flows.platform import Platform
+from wongate.flows.rungs import LEASE, next_rung, still_ours
+from wongate.flows.settle import Case, Door
+from wongate.store import payments
+
+REPEATS_MAX = 10
+REPEAT_S = 60
+"""N-12: an unknown *full* cancel is sent again at most ten times, each a minute after the one before."""
+
+LATER_S = 60
+"""Until a refund that had to wait looks again; the one it waits for wakes it when it ends."""
+
+
+async def send_refund(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
+    """Intent, then the cancel: one at a time per payment (N-12)."""
+
+    def intend(case: Case) -> tuple[Operation, bool] | None:
+        refund = still_ours(case, operation)
+        if refund is None:
+            return None
+        if any(_goes_first(other, refund) for other in case.operations.values()):
+            case.change(refund, wake_at=case.now + timedelta(seconds=LATER_S))
+            return None
+        whole = refund.amount == case.payment.captured and case.payment.refunded == 0
+        return case.move(refund, Event.SENT, wake_at=case.now + LEASE), whole
+
+    began_s = platform.monotonic()
+    intended = await door.settle(project, operation.payment_no, intend)
+    if intended is not None:
+        await _cancel(platform, door, project, *intended, began_s)
+
+
+def _goes_first(other: Operation, refund: Operation) -> bool:
+    """Is another refund of this payment at the provider, or older and still to be sent?"""
+    older = other.stage is Stage.RESERVED and other.operation_id < refund.operation_id
+    return older or other.stage in (Stage.CANCELLING, Stage.ASKING, Stage.REPEATING)
+
+
+async def _cancel(
+    platform: Platform, door: Door, project: Project, refund: Operation, whole: bool, began_s: float
+) -> None:
+    """The call that gives money back; `began_s` is the monotonic time at which its intent was begun."""
+    sale = await _sale_of(platform, project, refund)
+    outcome: Outcome = NotSent("this process slept between intent and call")
+    exchange = None
+    if platform.monotonic() - began_s < rungs.SEND_WITHIN_S:
+        outcome, exchange = await platform.provider(project).cancel(
+            project.account,
+            sale.reference,
+            order_number=refund.order_number,
+            cancel_number=refund.operation_id,
+            amount=refund.amount,
+            whole=whole,
+            reason=refund.description,
+        )
+
+    def decide(case: Case) -> bool:
+        """True when the provider should be asked at once."""
+        current = case.operations[refund.operation_id]
+        if exchange is not None:
+            case.note(current, exchange)
+        if current.stage in (Stage.CANCELLING, Stage.REPEATING) and _repeats(current) == _repeats(refund):
+            return book_refund(case, current, outcome)
+        if current.stage in (Stage.CANCELLING, Stage.REPEATING, Stage.ASKING):
+            _book_late_answer(case, current, outcome, latest=_repeats(current) == _repeats(refund))
+        return False
+
+    if await door.book(project, refund.payment_no, decide):
+        await ask(platform, door, project, replace(refund, stage=Stage.ASKING))
+
+
+async def _sale_of(platform: Platform, project: Project, refund: Operation) -> Operation:
+    async with platform.database.read() as tx:
+        return next(
+            found
+            for found in await payments.operations(tx, project.project_id, refund.payment_no)
+            if found.order_number == refund.order_number and found.kind is Kind.SALE
+        )
+
+
+def _repeats(refund: Operation) -> int:
+    """How many cancels have been intended beyond the first: it tells the answer of one from that of another."""
+    return int(refund.details.get("repeats", 0))
+
+
+def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
+    """One cancel, one answer; an unclear one keeps the reservation (F12). True when only asking can help."""
+    repeated = _repeats(refund) > 0
+    if isinstance(outcome, Approved) and outcome.amount == refund.amount:
+        details = {**refund.details, **outcome.details}
+        case.move(refund, Event.APPROVED, code=codes.SUCCESS, reference=outcome.reference, details=details)
+        wake_next(case)
+        return False
+    if isinstance(outcome, Declined) and not (outcome.already_done and repeated):
+        if outcome.already_done:
+            case.alarm(refund, "refunded outside the platform")
+        elif outcome.alarm:
+            case.alarm(refund, f"provider refused: {outcome.provider_code}")
+        case.move(refund, Event.DECLINED, code=outcome.code, note=outcome.provider_text[:200])
+        wake_next(case)
+        return False
+    if isinstance(outcome, NotSent):
+        case.move(
+            refund,
+            Event.NOT_SENT,
+            details={**refund.details, "may_repeat": refund.stage is Stage.REPEATING},
+            wake_at=case.now + timedelta(seconds=5),
+            note=outcome.reason[:200],
+        )
+        return False
+    case.move(
+        refund,
+        Event.UNANSWERED,
+        code=codes.AWAITING_PROVIDER,
+        details={**refund.details, "may_repeat": _may_repeat(refund, outcome)},
+        wake_at=case.now + LEASE,
+        note=getattr(outcome, "reason", "answer does not fit")[:200],
+    )
+    return True
+
+
+def _may_repeat(refund: Operation, outcome: Outcome) -> bool:
+    """Whether a partial cancel may be sent once more: the provider asks for it (2056), or it never left."""
+    if isinstance(outcome, NotSent):
+        return True
+    return isinstance(outcome, Unanswered) and outcome.may_repeat and _repeats(refund) == 0
+
+
+def _book_late_answer(case: Case, refund: Operation, outcome: Outcome, *, latest: bool) -> None:
+    """Its process slept past its lease and others have gone on; still it is the provider's word on this very refund.
+
+    A yes is true whatever was sent since. A no, or a call that never left, counts while no further cancel was sent.
+    """
+    if isinstance(outcome, Approved):
+        if outcome.amount == refund.amount:
+            book_refund(case, refund, outcome)
+    elif latest and isinstance(outcome, Declined) and not outcome.already_done:
+        book_refund(case, refund, outcome)
+    elif latest and _may_repeat(refund, outcome):
+        case.change(refund, details={**refund.details, "may_repeat": True}, wake_at=case.now)
+
+
+def wake_next(case: Case) -> None:
+    """The oldest refund that waits for its turn gets it now."""
+    waiting = [operation for operation in case.operations.values() if operation.stage is Stage.RESERVED]
+    if waiting:
+        case.change(min(waiting, key=lambda operation: operation.operation_id), wake_at=case.now)
+
+
+async def refund_abandoned(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
+    """The cancel's intent outlived its lease: it may have been done."""
+
+    def decide(case: Case) -> bool:
+        refund = still_ours(case, operation)
+        if refund is None:
+            return False
+        case.move(
+            refund,
+            Event.UNANSWERED,
+            code=codes.AWAITING_PROVIDER,
+            wake_at=case.now + LEASE,
+            note="cancel was under way when its process ended",
+        )
+        return True
+
+    if await door.settle(project, operation.payment_no, decide):
+        await ask(platform, door, project, replace(operation, stage=Stage.ASKING))
+
+
+async def ask(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
+    """N-12: what an inquiry can tell about a refund of unknown outcome, and whether the cancel may be sent again."""
+    sale = await _sale_of(platform, project, operation)
+    standing, exchange = await platform.provider(project).inquire(project.account, sale.reference)
+    began_s = platform.monotonic()
+
+    def decide(case: Case) -> tuple[Operation, bool] | None:
+        refund = still_ours(case, operation)
+        if refund is None:
+            return None
+        case.note(refund, exchange)
+        empties = refund.amount == case.payment.captured - case.payment.refunded
+        if standing is Standing.CANCELLED and empties:
+            case.move(refund, Event.APPROVED, code=codes.SUCCESS, note="inquiry: cancelled")
+            wake_next(case)
+            return None
+        return _repeat_or_wait(case, refund, standing)
+
+    repeated = await door.settle(project, operation.payment_no, decide)
+    if repeated is not None:
+        await _cancel(platform, door, project, *repeated, began_s)
+
+
+def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[Operation, bool] | None:
+    """A cancel of all that is left and did not happen is sent again a minute later: done twice it takes nothing more.
+
+    Any other only when the provider asked for it, once, or when it never left.
+    """
+    whole = refund.amount == case.payment.captured and case.payment.refunded == 0
+    empties = refund.amount == case.payment.captured - case.payment.refunded
+    may = standing is Standing.APPROVED and (
+        (empties and _repeats(refund) < REPEATS_MAX) or refund.details.get("may_repeat")
+    )
+    if not may:
+        next_rung(case, refund)
+        return None
+    a_minute_on = case.now + timedelta(seconds=REPEAT_S)
+    repeat_at = datetime.fromisoformat(refund.details.get("repeat_at") or a_minute_on.isoformat())
+    if case.now < repeat_at:
+        case.change(refund, details={**refund.details, "repeat_at": repeat_at.isoformat()}, wake_at=repeat_at)
+        return None
+    details = {
+        **refund.details,
+        "repeats": _repeats(refund) + 1,
+        "may_repeat": False,
+        "repeat_at": a_minute_on.isoformat(),
+    }
+    return case.move(refund, Event.SENT, details=details, wake_at=case.now + LEASE), whole
