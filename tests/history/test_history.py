@@ -95,7 +95,7 @@ async def test_a_refund_of_a_made_up_payment_is_declined_because_nobody_knows_it
         await world.pass_time(600, step_s=30)
         row = (
             await world.rows(
-                "SELECT status, code FROM operation WHERE kind = 'refund' ORDER BY operation_id DESC LIMIT 1"
+                "SELECT status, code FROM operation WHERE request_id = $1", answer.body["request_id"]
             )
         )[0]
         assert ("decline", 20703) == tuple(row)
