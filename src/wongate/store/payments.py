@@ -96,8 +96,11 @@ class Written:
     callbacks: list[Row] = field(default_factory=list)
 
     def add(self, other: "Written") -> None:
-        for name in ("payments", "operations", "new_operations"):
-            getattr(self, name).update(getattr(other, name))
+        """Of a row that an earlier change has opened, the later version is inserted."""
+        self.payments.update(other.payments)
+        self.new_operations.update(other.new_operations)
+        for key, operation in other.operations.items():
+            (self.new_operations if key in self.new_operations else self.operations)[key] = operation
         for name in ("transitions", "entries", "exchanges", "callbacks"):
             getattr(self, name).extend(getattr(other, name))
 
