@@ -10,7 +10,7 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --qui
 RUN_READY := $(VENV)/.run-$(shell cksum < requirements.lock | tr -d ' ')
 TEST_READY := $(VENV)/.test-$(shell cat requirements-test.lock package-lock.json 2>/dev/null | cksum | tr -d ' ')
 
-.PHONY: help run test simulate bench lint fmt schema lock clean
+.PHONY: help run test test-faults simulate bench bench-compare lint fmt schema lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -19,7 +19,10 @@ run: $(RUN_READY)  ## the sandbox: platform, worker, simulator, demo shop (ARGS=
 	@exec $(BIN)/wongate sandbox $(ARGS)
 
 test: $(TEST_READY)  ## everything that decides whether a change may land
-	@exec $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not faults" $(ARGS)
+
+test-faults: $(TEST_READY)  ## real processes killed, cut and frozen under load (WONGATE_FAULT_PAYMENTS=1000)
+	@exec $(BIN)/python -m pytest -m faults tests/faults $(ARGS)
 
 simulate: $(TEST_READY)  ## seeded simulation: SEEDS=2000, SEED=123 [TRACE=1], POINTS=1 for crash points
 	@exec $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
@@ -27,6 +30,9 @@ simulate: $(TEST_READY)  ## seeded simulation: SEEDS=2000, SEED=123 [TRACE=1], P
 
 bench: $(TEST_READY)  ## measured against pgbench in the same run
 	@exec $(BIN)/python -m bench $(ARGS)
+
+bench-compare: $(TEST_READY)  ## two results with their spread: A=FILE[,FILE...] B=FILE[,FILE...]
+	@exec $(BIN)/python -m bench.compare "$(A)" "$(B)"
 
 lint: $(TEST_READY)  ## ruff, mypy, import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -2,62 +2,125 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+Answer = tuple[int, bytes]
+"""HTTP status and body."""
 
 
-class Connection:
-    """One keep-alive connection, one request at a time."""
+class Connection(asyncio.Protocol):
+    """One keep-alive connection, one request at a time. A protocol, not a stream: the client shares the cores with the server."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport
+        self._buffer = b""
+        self._waiting: asyncio.Future[Answer] | None = None
+        self.closed = False
 
     @classmethod
     async def open(cls, address: tuple[str, int]) -> "Connection":
-        return cls(*await asyncio.open_connection(*address))
+        _, connection = await asyncio.get_running_loop().create_connection(cls, *address)
+        return connection
 
-    async def send(self, request: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer."""
-        self._writer.write(request)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = next(
-            int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")
-        )
-        return int(head[9:12]), await self._reader.readexactly(length)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's do not say so
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer = self._buffer + data if self._buffer else data
+        head_end = self._buffer.find(b"\r\n\r\n")
+        if head_end < 0:
+            return
+        head = self._buffer[:head_end]
+        body = self._buffer[head_end + 4 :]
+        if len(body) >= length_in(head) and self._waiting is not None:
+            self._buffer, waiting, self._waiting = b"", self._waiting, None
+            if not waiting.done():
+                waiting.set_result((int(head[9:12]), body))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closed = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(error or ConnectionError("closed without an answer"))
+
+    async def send(self, request: bytes) -> Answer:
+        """Raises ConnectionError when the server hangs up."""
+        self._waiting = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return await self._waiting
 
     def close(self) -> None:
-        self._writer.close()
+        self._transport.close()
 
 
-def post(path: str, body: bytes) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+def length_in(head: bytes) -> int:
+    """The content length that a head announces, 0 where it announces none."""
+    at = head.lower().find(b"content-length:")
+    return int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+
+
+def post(path: str, body: bytes, kind: str = "application/json") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-async def closed_loop(
-    address: tuple[str, int], requests: Sequence[bytes], clients: int, warm_up: int
-) -> tuple[float, list[float], list[tuple[int, bytes]]]:
-    """All requests by so many clients at once. Answers with seconds, latencies in ms, and answers; the first `warm_up` are not timed."""
-    waiting = iter(requests)
-    answers: list[tuple[int, bytes]] = []
-    latencies: list[float] = []
-    began = time.perf_counter()
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\n\r\n".encode()
 
-    async def run() -> None:
-        nonlocal began
-        connection = await Connection.open(address)
+
+async def closed_loop(
+    address: tuple[str, int], requests: Sequence[bytes], clients: int
+) -> tuple[float, list[float], list[Answer]]:
+    """All requests by so many clients, each sending when it has its answer: seconds, latencies in ms, answers."""
+    waiting = iter(requests)
+    answers: list[Answer] = []
+    latencies: list[float] = []
+
+    async def run(connection: Connection) -> None:
         for request in waiting:
             sent = time.perf_counter()
-            answer = await connection.send(request)
-            answers.append(answer)
-            if len(answers) == warm_up:
-                began = time.perf_counter()
-            elif len(answers) > warm_up:
-                latencies.append((time.perf_counter() - sent) * 1000)
+            answers.append(await connection.send(request))
+            latencies.append((time.perf_counter() - sent) * 1000)
         connection.close()
 
-    await asyncio.gather(*(run() for _ in range(clients)))
+    connections = [await Connection.open(address) for _ in range(clients)]
+    began = time.perf_counter()
+    await asyncio.gather(*map(run, connections))
     return time.perf_counter() - began, latencies, answers
+
+
+@dataclass(slots=True)
+class Pool:
+    """Connections to one address, as many as are in use at once."""
+
+    address: tuple[str, int]
+    _free: list[Connection] = field(default_factory=list)
+
+    async def send(self, request: bytes) -> Answer:
+        self._free = [one for one in self._free if not one.closed]  # servers close what has been idle
+        connection = self._free.pop() if self._free else await Connection.open(self.address)
+        answer = await connection.send(request)
+        self._free.append(connection)
+        return answer
+
+    def close(self) -> None:
+        for connection in self._free:
+            connection.close()
+
+
+async def open_loop(
+    per_second: float, seconds: float, story: Callable[[int, float], Awaitable[None]]
+) -> None:
+    """Starts story(number, due) at an even pace whatever the answers do; `due` is the moment on perf_counter at which it was to
+    start, from which latencies count: a client that waits for its turn would hide what it waited for."""
+    began = time.perf_counter()
+    tasks = []
+    for number in range(int(per_second * seconds)):
+        due = began + number / per_second
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        tasks.append(asyncio.ensure_future(story(number, due)))
+    await asyncio.gather(*tasks)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -1,111 +1,124 @@
-"""Whole payments: accept, window, return, approval, final callback delivered and verified; simulator and sink on the same cores."""
+"""Whole payments: accept, window, return, approval, final callback delivered and verified; all of it on these cores."""
 
 import asyncio
-import json
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
+import asyncpg
 import uvloop
 
-from bench.client import Connection, percentile, post
-from bench.intake import PATH, sale_body
+from bench.buyer import Buyer, Took
+from bench.client import open_loop, percentile
 from bench.rig import Rig, rig
-from wongate.domain.signature import verify
+from bench.sink import Sink
+
+CLIENTS = 32
+WARM = 200
+TOLD = ("awaiting redirect result", "success")
 
 
-@dataclass(slots=True)
-class Payments:
-    """From the sale's request to the final callback's arrival."""
-
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-    worker_memory_mb: float
-
-
-class Sink:
-    """The merchant's endpoint: verifies each callback and wakes whoever waits for it."""
-
-    def __init__(self, built: Rig) -> None:
-        self._built = built
-        self._waiting: dict[tuple[str, str], asyncio.Future[dict[str, Any]]] = {}
-        self.seen: dict[str, list[str]] = {}
-
-    def expect(self, payment_id: str, status: str) -> asyncio.Future[dict[str, Any]]:
-        future = asyncio.get_running_loop().create_future()
-        self._waiting[payment_id, status] = future
-        return future
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = next(
-                    int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")
-                )
-                self._take(json.loads(await reader.readexactly(length)))
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
-        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-            writer.close()
-
-    def _take(self, callback: dict[str, Any]) -> None:
-        assert verify(callback, callback["signature"], [self._built.secret]), "a callback does not verify"
-        payment = callback["payment"]
-        self.seen.setdefault(payment["id"], []).append(payment["status"])
-        future = self._waiting.pop((payment["id"], payment["status"]), None)
-        if future is not None and not future.done():
-            future.set_result(callback)
-
-
-def measure(*, payments: int = 1500, clients: int = 32) -> Payments:
-    """Raises AssertionError when a payment is lost, doubled or wrong: then there is no figure."""
+def measure(*, quick: bool) -> dict[str, float]:
+    """Throughput by a closed loop of 32 buyers. Raises AssertionError when a payment is lost, doubled or wrong."""
+    payments = 500 if quick else 2_000
     with rig(worker=True) as built:
-        seconds, latencies = uvloop.run(_load(built, payments, clients))
-        memory = built.memory_mb("worker")
-    return Payments(
-        per_second=payments / seconds,
-        p50_ms=percentile(latencies, 0.5),
-        p99_ms=percentile(latencies, 0.99),
-        worker_memory_mb=memory,
-    )
-
-
-async def _load(built: Rig, payments: int, clients: int) -> tuple[float, list[float]]:
-    sink = Sink(built)
-    server = await asyncio.start_server(sink.serve, "127.0.0.1", built.sink_port)
-    warm = iter(range(-100, 0))
-    await asyncio.gather(*(_buyer(built, sink, warm, []) for _ in range(clients)))
-    latencies: list[float] = []
-    numbers = iter(range(payments))
-    began = time.perf_counter()
-    await asyncio.gather(*(_buyer(built, sink, numbers, latencies) for _ in range(clients)))
-    seconds = time.perf_counter() - began
-    server.close()
-    wrong = {
-        payment: seen for payment, seen in sink.seen.items() if seen != ["awaiting redirect result", "success"]
+        seconds, used, took = uvloop.run(_closed(built, payments))
+        uvloop.run(_all_paid(built, payments + WARM))
+        memory_mb = built.memory_mb("worker")
+    whole = [one.whole_ms for one in took]
+    return {
+        "per_second": payments / seconds,
+        "p50_ms": percentile(whole, 0.5),
+        "p99_ms": percentile(whole, 0.99),
+        "worker_memory_mb": memory_mb,
+        **{f"{part}_cpu_us": spent / payments * 1e6 for part, spent in used.items()},
     }
-    assert not wrong, f"{len(wrong)} payments saw other callbacks than one redirect and one success: {list(wrong.items())[:3]}"
-    assert len(sink.seen) == payments + 100
-    return seconds, latencies
 
 
-async def _buyer(built: Rig, sink: Sink, numbers: Any, latencies: list[float]) -> None:
-    gate = await Connection.open(built.gate)
-    simulator = await Connection.open(built.simulator)
-    for number in numbers:
-        payment_id = f"whole-{number}"
-        redirect = sink.expect(payment_id, "awaiting redirect result")
-        final = sink.expect(payment_id, "success")
-        began = time.perf_counter()
-        status, answer = await gate.send(post(PATH, sale_body(built, payment_id)))
-        assert status == 200, answer
-        redirect_data = (await asyncio.wait_for(redirect, 60))["redirect_data"]
-        order = json.dumps({"redirect_data": redirect_data, "outcome": "card"}).encode()
-        status, answer = await simulator.send(post("/control/pay", order))
-        assert status == 200, answer
-        callback = await asyncio.wait_for(final, 60)
-        latencies.append((time.perf_counter() - began) * 1000)
-        assert callback["payment"]["sum"]["amount"] == 1000
-    gate.close()
-    simulator.close()
+async def _closed(built: Rig, payments: int) -> tuple[float, dict[str, float], list[Took]]:
+    sink = await Sink(built.secret).listen(*built.sink_ports)
+    buyer = Buyer(built, sink)
+    await _buyers(buyer, iter(range(-WARM, 0)))
+    await _statistics(built)
+    before, began = built.cpu_s(), time.perf_counter()
+    took = await _buyers(buyer, iter(range(payments)))
+    seconds = time.perf_counter() - began
+    used = {part: spent - before[part] for part, spent in built.cpu_s().items()}
+    buyer.close()
+    sink.close()
+    sink.check(TOLD)
+    return seconds, used, took
+
+
+async def _buyers(buyer: Buyer, numbers: Iterator[int]) -> list[Took]:
+    took: list[Took] = []
+
+    async def run() -> None:
+        for number in numbers:
+            one = await buyer.pay(f"whole-{number}", time.perf_counter())
+            took.append(one)
+
+    await asyncio.gather(*(run() for _ in range(CLIENTS)))
+    return took
+
+
+async def _statistics(built: Rig) -> None:
+    await asyncio.to_thread(built.settle_down)
+
+
+async def _all_paid(built: Rig, payments: int) -> None:
+    connection = await asyncpg.connect(built.database_url)
+    paid = await connection.fetchval(
+        "SELECT count(*) FROM payment WHERE status = 'success' AND captured = amount"
+    )
+    await connection.close()
+    assert payments == paid, f"{paid} of {payments} payments are paid"
+
+
+def latency(*, quick: bool) -> dict[str, float]:
+    """Open arrivals at 100 and 200 payments a second; and what we add to the time of the provider's approval."""
+    seconds = 4 if quick else 10
+    with rig(worker=True) as built:
+        return uvloop.run(_open(built, seconds))
+
+
+async def _open(built: Rig, seconds: float) -> dict[str, float]:
+    sink = await Sink(built.secret).listen(*built.sink_ports)
+    buyer = Buyer(built, sink)
+    await _buyers(buyer, iter(range(-WARM, 0)))
+    await _statistics(built)
+    found: dict[str, float] = {}
+    for rate in (100, 200):
+        took: dict[str, Took] = {}
+
+        async def story(number: int, due: float, rate: int = rate, took: dict[str, Took] = took) -> None:
+            payment_id = f"open{rate}-{number}"
+            took[payment_id] = await buyer.pay(payment_id, due)
+
+        await open_loop(rate, seconds, story)
+        accept, whole = ([getattr(one, name) for one in took.values()] for name in ("accept_ms", "whole_ms"))
+        found |= {
+            f"accept_p50_ms_at_{rate}": percentile(accept, 0.5),
+            f"accept_p99_ms_at_{rate}": percentile(accept, 0.99),
+            f"whole_p99_ms_at_{rate}": percentile(whole, 0.99),
+        }
+        if rate == 100:
+            found |= await _overhead(built, took)
+    buyer.close()
+    sink.close()
+    sink.check(TOLD)
+    return found
+
+
+async def _overhead(built: Rig, took: dict[str, Took]) -> dict[str, float]:
+    """The return's answer less the approval call inside it, whose duration stands with the payment in whole milliseconds."""
+    connection = await asyncpg.connect(built.database_url)
+    rows = await connection.fetch(
+        "SELECT p.payment_id, e.duration_ms FROM payment p "
+        "JOIN exchange e ON e.project_id = p.project_id AND e.operation_id = p.sale_id "
+        "WHERE e.kind = 'approve' AND p.payment_id = ANY($1)",
+        list(took),
+    )
+    await connection.close()
+    assert len(took) == len(rows), "an approval is missing, or there are two"
+    added = [took[row["payment_id"]].return_ms - row["duration_ms"] for row in rows]
+    return {"overhead_p50_ms": percentile(added, 0.5), "overhead_p99_ms": percentile(added, 0.99)}

@@ -1,0 +1,63 @@
+"""One whole payment as the outside world plays it: the merchant asks, the payer pays, the merchant is told."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from bench import orders
+from bench.client import Pool, post
+from bench.rig import Rig
+from bench.sink import Sink
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(slots=True)
+class Took:
+    """Milliseconds: the accept answer, the return's answer (the provider's call included), all until the final callback."""
+
+    accept_ms: float
+    return_ms: float
+    whole_ms: float
+
+
+class Buyer:
+    def __init__(self, built: Rig, sink: Sink) -> None:
+        self._built = built
+        self._sink = sink
+        self._gate = Pool(built.gate)
+        self._simulator = Pool(built.simulator)
+
+    async def pay(self, payment_id: str, due: float) -> Took:
+        """Raises AssertionError for any answer or callback that is not as it must be; times count from `due` (perf_counter)."""
+        redirect = self._sink.expect(payment_id, "awaiting redirect result")
+        final = self._sink.expect(payment_id, "success")
+        status, answer = await self._gate.send(orders.sale(self._built, payment_id))
+        accepted = time.perf_counter()
+        assert status == 200, answer
+        form = (await redirect)["redirect_data"]
+        returned = await self._through_the_window(form)
+        came_back = time.perf_counter()
+        status, answer = await self._gate.send(post(_path(form["body"]["ReturnURL"]), returned, FORM))
+        sent_on = time.perf_counter()
+        assert status == 303, (status, answer)
+        callback = await final
+        told = time.perf_counter()
+        assert callback["payment"]["sum"]["amount"] == orders.AMOUNT, callback
+        return Took((accepted - due) * 1000, (sent_on - came_back) * 1000, (told - due) * 1000)
+
+    async def _through_the_window(self, form: dict[str, Any]) -> bytes:
+        order = {"redirect_data": form, "outcome": "card", "deliver": False}
+        status, answer = await self._simulator.send(post("/control/pay", json.dumps(order).encode()))
+        assert status == 200, answer
+        return urlencode(json.loads(answer)["result"]).encode()
+
+    def close(self) -> None:
+        self._gate.close()
+        self._simulator.close()
+
+
+def _path(url: str) -> str:
+    return "/" + url.split("/", 3)[3]

@@ -1,0 +1,67 @@
+"""The same rows by PostgreSQL's own load generator, one transaction for each sale: the machine's ceiling without gathering."""
+
+import asyncio
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import asyncpg
+
+from bench.rig import Rig
+from wongate.connections.binaries import tool
+
+CLIENTS = 16
+SECONDS = 5
+
+
+def transactions_per_second(built: Rig, mode: str) -> float:
+    """The INSERTs of one sale by 16 clients; `mode` is `simple` (as most applications send statements) or `prepared`."""
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
+        file.write(asyncio.run(_script(built)))
+        file.flush()
+        command = [*tool("pgbench"), "-n", "-M", mode, "-c", str(CLIENTS), "-j", "2", "-T", str(SECONDS)]
+        command += ["-f", file.name, built.database_url]
+        output = subprocess.run(
+            command, capture_output=True, text=True, env=_library_path(), check=True
+        ).stdout
+    return float(next(line for line in output.splitlines() if line.startswith("tps")).split()[2])
+
+
+def _library_path() -> dict[str, str]:
+    library = Path(tool("pgbench")[0]).parent.parent / "lib"
+    return os.environ | {"LD_LIBRARY_PATH": str(library)}
+
+
+async def _script(built: Rig) -> str:
+    """One sale's rows exactly as they were written, with ids drawn anew for each transaction."""
+    connection = await asyncpg.connect(built.database_url)
+    statements = [
+        await _insert(connection, table, changed)
+        for table, changed in (
+            (
+                "payment",
+                {"payment_no": ":a", "payment_id": "'p' || :a", "payment_key": "'p' || :a", "sale_id": ":a"},
+            ),
+            ("operation", {"payment_no": ":a", "operation_id": ":a", "order_number": "'1001W' || :a"}),
+            ("transition", {"operation_id": ":a"}),
+            ("callback", {"operation_id": ":a", "payment_no": ":a", "callback_id": ":a"}),
+        )
+    ]
+    await connection.close()
+    return "\n".join(["\\set a random(1, 9000000000000000)", "BEGIN;", *statements, "COMMIT;"])
+
+
+async def _insert(connection: asyncpg.Connection, table: str, changed: dict[str, str]) -> str:
+    columns = [
+        row["attname"]
+        for row in await connection.fetch(
+            "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 "
+            "AND NOT attisdropped ORDER BY attnum",
+            table,
+        )
+    ]
+    quoted = ", ".join(f"quote_nullable({column}::text) AS {column}" for column in columns)
+    row = await connection.fetchrow(f"SELECT {quoted} FROM {table} ORDER BY project_id LIMIT 1")
+    values = ", ".join(changed.get(column) or row[column].replace("\\", "\\\\") for column in columns)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values});"
