@@ -3,11 +3,28 @@
 import asyncio
 import inspect
 import socket
+from collections import Counter
 from typing import Any
 
 import pytest
 
 pytest_plugins = ["tests.database", "tests.world"]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Tests that measure something say it with `record_property`: texts as they are, numbers added up by their name."""
+    texts, numbers = [], Counter[str]()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in (
+                getattr(report, "user_properties", ()) if getattr(report, "when", "") == "teardown" else ()
+            ):
+                if isinstance(value, int):
+                    numbers[name] += value
+                else:
+                    texts.append(f"{name}: {value}")
+    for line in [*texts, *(f"{name}: {number:,}" for name, number in sorted(numbers.items()))]:
+        terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,7 +1,7 @@
 """One stage for all tests of this folder: starting it takes some seconds, each test leaves it whole and its books settled."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ def shared_stage() -> Iterator[Stage]:
 
 
 @pytest.fixture
-def stage(shared_stage: Stage) -> Stage:
+def stage(shared_stage: Stage, record_property: Callable[[str, str], None]) -> Stage:
+    shared_stage.measured = record_property
     shared_stage.heal()
     return shared_stage

@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -104,6 +104,7 @@ class Stage:
     simulator_url: str
     shop_port: int
     programs: dict[str, Program]
+    measured: Callable[[str, str], None] = lambda name, text: None
 
     @property
     def environment(self) -> dict[str, str]:

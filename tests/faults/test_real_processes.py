@@ -17,6 +17,8 @@ from tests.processes import eventually
 
 pytestmark = pytest.mark.story
 
+pytestmark = pytest.mark.faults
+
 PAYMENTS = int(os.environ.get("WONGATE_FAULT_PAYMENTS", "40"))
 """Payments of a run; `make test-faults` takes 1,000."""
 
@@ -42,9 +44,10 @@ async def afterwards(stage: Stage, merchant: Shop, what: str) -> None:
     steps = await stage.settle()
     await merchant.nothing_is_lost()
     await stage.books_hold()
-    print(
-        f"\n{what}: {len(merchant.accepted)} acknowledged requests kept, {merchant.unanswered} unanswered, "
-        f"{merchant.busy} answered 503; settled after {steps} min of virtual time"
+    stage.measured(
+        what,
+        f"{len(merchant.accepted)} acknowledged requests kept, {merchant.unanswered} unanswered, {merchant.busy} answered 503; "
+        f"settled after {steps} min of virtual time",
     )
 
 
@@ -66,7 +69,7 @@ async def test_a_database_that_is_killed_under_load_loses_no_acknowledged_paymen
         return 1
 
     async with shop(stage) as merchant:
-        kills = await under(merchant.trade(PAYMENTS, seed=SEED), kill_database, pause_s=(0.5, 2.0))
+        kills = await under(merchant.trade(PAYMENTS, seed=SEED), kill_database, pause_s=(0.1, 0.6))
         assert kills >= 1
         await afterwards(stage, merchant, f"PostgreSQL killed {kills} times")
 
@@ -106,7 +109,7 @@ async def test_a_kill_of_any_process_at_any_moment_leaves_sound_books(stage: Sta
         return 1
 
     async with shop(stage) as merchant:
-        kills = await under(merchant.trade(PAYMENTS, seed=SEED), kill_one, pause_s=(0.4, 1.5))
+        kills = await under(merchant.trade(3 * PAYMENTS, seed=SEED), kill_one, pause_s=(0.3, 1.2))
         assert kills >= 1
         await afterwards(stage, merchant, f"{kills} processes killed")
 
@@ -196,7 +199,7 @@ async def test_a_thousand_refunds_at_once_from_four_processes_never_exceed_the_p
         assert row["won"] == row["booked"] == books["cancelled"] <= total
         assert total - row["won"] < 100  # as much as the smallest request left room for
         await stage.books_hold()
-        print(f"\n1,000 refunds of one payment: {row['done']} done, {row['won']} of {total} won")
+        stage.measured("1,000 refunds of one payment", f"{row['done']} done, {row['won']:,} of {total:,} won")
 
 
 async def arm(merchant: Shop, fault: dict[str, object]) -> None:

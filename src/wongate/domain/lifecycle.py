@@ -28,7 +28,9 @@ class Stage(StrEnum):
     UNDOING = "undoing"  # approval unknown, net cancel may have been sent: can no longer succeed
     CHECKING = "checking"  # declined, nothing to cancel; one more inquiry settles it
     RETURNING = "returning"  # declined for the merchant while the payer's money is still being brought back
-    OFFERED = "offered"  # declined, and the payer may try again on the Payment Page until its time comes (E-43)
+    OFFERED = (
+        "offered"  # declined, and the payer may try again on the Payment Page until its time comes (E-43)
+    )
     RESERVED = "reserved"  # refund: money set aside, cancel not sent
     CANCELLING = "cancelling"  # refund: the cancel may have been sent
     ASKING = "asking"  # refund: outcome unknown
