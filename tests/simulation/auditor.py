@@ -66,6 +66,9 @@ class Auditor:
         self.notices_taken: set[tuple[str, str]] = (
             set()
         )  # TID and cancel's order number that the platform answered with OK
+        self.ended: dict[
+            int, tuple[str, int]
+        ] = {}  # callbacks that have come to their end: state and attempt
         self.refused: Counter[int] = Counter()
 
     def violated(self, rule: str, text: str) -> None:

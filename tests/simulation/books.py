@@ -109,6 +109,19 @@ def check(world: "World", *, at_the_end: bool) -> None:
         world.auditor.violated(rule, text)
 
 
+def nothing_delivered_is_sent_again(world: "World") -> None:
+    """A callback that has come to its end stays there: who slept past the lease must not open it anew (F19)."""
+    for row in world.postgres.fetch(
+        "SELECT callback_id, attempt, state FROM callback WHERE state <> 'waiting'"
+    ):
+        ended = world.auditor.ended.setdefault(row["callback_id"], (row["state"], row["attempt"]))
+        if ended != (row["state"], row["attempt"]):
+            now = f"{row['state']} at attempt {row['attempt']}"
+            world.auditor.violated(
+                "F19", f"callback {row['callback_id']} was {ended[0]} at attempt {ended[1]}, now {now}"
+            )
+
+
 def sums(snapshot: Snapshot) -> Found:
     for payment in snapshot.payments:
         name, refunds = payment["payment_id"], snapshot.refunds(payment)

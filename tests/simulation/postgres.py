@@ -5,6 +5,7 @@ somebody's row lock is noticed at once (`lock_timeout`), taken back, and parked 
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,6 +34,7 @@ _EMPTIED = [
     "operation",
     "payment",
 ]
+_WRITES = re.compile(r"\b(INSERT INTO|UPDATE \w|DELETE FROM)")
 _NEXT_DUE = (
     "SELECT (SELECT min(wake_at) FROM operation WHERE wake_at IS NOT NULL) AS wake, "
     "(SELECT min(due_at) FROM callback WHERE state = 'waiting') AS callback, "
@@ -134,6 +136,8 @@ class Session:
     """A connection as production code uses it. Outside of a transaction its statements run on a shared real connection, since
     each is atomic; a transaction takes a real one of its own with its first statement."""
 
+    spread = False  # one server, as in most installations
+
     spread = False
 
     def __init__(self, postgres: Postgres, process: "Process") -> None:
@@ -208,12 +212,19 @@ class Session:
         self._in_transaction = True
 
     async def commit(self) -> None:
+        await self._about_to_commit()
+        self.end("COMMIT")
+        self._in_transaction = False
+        await self._has_committed()
+
+    async def _about_to_commit(self) -> None:
+        """Every commit passes here, whether of a transaction or of a statement that is one by itself."""
         await self._process.seam("commit")
         self._check()
         if self._process.fate("lost before commit"):
             self._lose("connection lost before COMMIT")
-        self.end("COMMIT")
-        self._in_transaction = False
+
+    async def _has_committed(self) -> None:
         self._postgres.changed()
         await self._process.seam("committed")
         if self._process.fate("lost after commit"):

@@ -73,7 +73,7 @@ class Process:
             vault=self.world.vault,
             providers={"nicepay": Nicepay(http, self.clock)},
             page_url=PAGE_URL,
-            chance=self.world.random("chance", self.name).randbytes,
+            chance=self.world.chance(self.name),
             monotonic=loop.time,
         )
         self._door = Door(self.platform)

@@ -1,6 +1,7 @@
 """What goes wrong, how often: each seed switches a random subset of all faults on, so that rare combinations do occur."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -84,6 +85,17 @@ class Swarm:
             if random.random() < share:
                 on[fault] = rate
         return cls(random, on)
+
+    @classmethod
+    def leaning(cls, wanted: Mapping[str, float]) -> "Callable[[Random], Swarm]":
+        """Drawn, with certain faults on at certain rates."""
+
+        def lean(random: Random) -> Swarm:
+            swarm = cls.drawn(random)
+            swarm.on |= wanted
+            return swarm
+
+        return lean
 
     @classmethod
     def none(cls, random: Random) -> "Swarm":

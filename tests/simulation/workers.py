@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from queue import Queue
+from queue import Empty, Queue
 from typing import Any
 
 from tests import database
@@ -41,6 +41,7 @@ class Workers:
 
     def __init__(self, urls: list[str]) -> None:
         self._urls = urls
+        self._processes: list[subprocess.Popen[str]] = []
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Result]:
         """Raises RuntimeError when a worker dies."""
@@ -49,37 +50,45 @@ class Workers:
         for task in tasks:
             waiting.put(task)
         expected = waiting.qsize()
-        threads = [
-            threading.Thread(target=_feed, args=(url, waiting, done), daemon=True) for url in self._urls
-        ]
-        for thread in threads:
-            thread.start()
-        for _ in range(expected):
-            result = done.get()
-            if result is _END:
-                raise RuntimeError("a worker of the simulation ended; what it said stands above")
-            yield result
+        for url in self._urls:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.simulation.workers"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, URL: url},
+            )
+            self._processes.append(process)
+            threading.Thread(target=_feed, args=(process, waiting, done), daemon=True).start()
+        try:
+            for _ in range(expected):
+                result = done.get()
+                if result is _END:
+                    raise RuntimeError("a worker of the simulation ended; what it said stands above")
+                yield result
+        finally:
+            with waiting.mutex:
+                waiting.queue.clear()
+            for process in self._processes:
+                process.kill()
 
 
-def _feed(url: str, waiting: "Queue[Task]", done: "Queue[Result | None]") -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.simulation.workers"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, URL: url},
-    ) as worker:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        while not waiting.empty():
-            worker.stdin.write(json.dumps(waiting.get()) + "\n")
+def _feed(worker: "subprocess.Popen[str]", waiting: "Queue[Task]", done: "Queue[Result | None]") -> None:
+    """One thread for each worker: it only waits."""
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    while True:
+        try:
+            task = waiting.get_nowait()
+        except Empty:
+            return
+        try:
+            worker.stdin.write(json.dumps(task) + "\n")
             worker.stdin.flush()
-            line = worker.stdout.readline()
-            if not line:
-                done.put(_END)
-                return
-            done.put(json.loads(line))
-        worker.stdin.close()
+            done.put(json.loads(worker.stdout.readline()))
+        except (OSError, ValueError):
+            done.put(_END)
+            return
 
 
 @contextmanager
@@ -137,10 +146,10 @@ def _mutated(task: Task, name: str, seeds: int, postgres: Postgres) -> Result:
     """The first seed that notices the breakage."""
     mutation = next(mutation for mutation in MUTATIONS if mutation.name == name)
     with mutation.applied():
-        for seed in range(mutation.first_seed, mutation.first_seed + seeds):
+        for seed in range(1, seeds + 1):
             report = play(seed, postgres, mutation.plan())
             if report.violations:
-                return {**task, "caught": seed - mutation.first_seed + 1, "violation": report.violations[0]}
+                return {**task, "caught": seed, "violation": report.violations[0]}
     return {**task, "caught": 0, "violation": ""}
 
 

@@ -30,6 +30,7 @@ from tests.simulation.virtual_time import VirtualLoop
 from wongate.connections.vault import Vault
 from wongate.providers.nicepay.accounts import account_settings_for_simulator
 from wongate.store import projects
+from wongate.worker import IDLE_S
 
 VAULT = Vault.from_text(base64.b64encode(b"k" * 32).decode())
 EPOCH = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
@@ -39,6 +40,7 @@ SETTLING_S = 6 * 3600.0
 FROZEN_S = 200.0
 """Longer than every lease."""
 
+LOOK_S = 60.0
 TAIL = 60  # lines of history that a failing run shows
 
 
@@ -95,6 +97,7 @@ class World:
         self.lines: deque[str] = deque(maxlen=None if plan.traced else TAIL)
         self._due: dict[str, datetime | None] | None = None
         self._idle: list[asyncio.Future[None]] = []
+        self._looking = False
         self._scheduling = self.random("scheduling")
         self.swarm = plan.swarm(self.random("swarm"))
         self.auditor = Auditor(self)
@@ -107,6 +110,10 @@ class World:
     def random(self, *names: str) -> Random:
         """A stream of its own for each name: a draw more in one place changes nothing in another."""
         return Random("/".join((str(self.seed), *names)))
+
+    def chance(self, name: str) -> Callable[[int], bytes]:
+        """What a process has in place of the system's randomness."""
+        return self.random("chance", name).randbytes
 
     def moment(self, skew_s: float) -> datetime:
         return EPOCH + timedelta(seconds=self.loop.time() + self.jump_s + skew_s)
@@ -154,6 +161,8 @@ class World:
         self.count("seams")
         if len(self.seams) in self.plan.crash_at or self.swarm.strikes("crash"):
             self.crash(process)
+        elif len(self.seams) in self.plan.freeze_at:
+            self.freeze(process, FROZEN_S)
         elif self.swarm.strikes("freeze"):
             self.freeze(process, self._scheduling.choice((1, 20, 70, 130, 400)))
 
@@ -170,7 +179,14 @@ class World:
     # --- when there is something to do for a worker ---------------------------------------------------------------------------
 
     def _changed(self) -> None:
+        """Somebody has committed; workers look a moment later, as they do between two idle looks."""
         self._due = None
+        if not self._looking:
+            self._looking = True
+            self.loop.call_later(self._scheduling.random() * IDLE_S, self._look)
+
+    def _look(self) -> None:
+        self._looking = False
         idle, self._idle = self._idle, []
         for future in idle:
             if not future.done():
@@ -257,11 +273,15 @@ class World:
         )
 
     async def _watched(self, seconds: float) -> None:
-        """Time passes, and the auditor looks in."""
+        """Time passes, and the auditor looks in: every minute at the callbacks, now and then at everything."""
         end_s = self.loop.time() + seconds
+        thorough_s = self.loop.time() + seconds / 6
         while self.loop.time() < end_s and not self.auditor.violations:
-            await asyncio.sleep(min(seconds / 6, end_s - self.loop.time()))
-            books.check(self, at_the_end=False)
+            await asyncio.sleep(min(LOOK_S, end_s - self.loop.time()))
+            books.nothing_delivered_is_sent_again(self)
+            if self.loop.time() >= thorough_s:
+                thorough_s += seconds / 6
+                books.check(self, at_the_end=False)
 
     async def _settle(self) -> None:
         """Liveness mode: the faults stop, and within bounded time all is well."""
@@ -278,6 +298,7 @@ class World:
             return
         for rule, text in books.settled(self):
             self.auditor.violated(rule, text)
+        books.nothing_delivered_is_sent_again(self)
         books.check(self, at_the_end=True)
 
     def _next_due(self, end_s: float) -> bool:

@@ -139,16 +139,17 @@ class Database:
         """Runs the story in a transaction, again from its start where PostgreSQL asks for it (40001, 40P01, 55P03) or the
         connection was lost. Stories are written so that a repetition after a commit that got through finds its own work.
 
-        `one_statement` says that the story is a single one wherever tables are not spread over servers.
+        `one_statement` says that the story is a single one wherever tables are not spread over servers. Raises Unavailable
+        when it does not come through in five tries.
         """
         alone = one_statement and not self._spread
         for attempt in range(1, TRIES + 1):
             try:
                 async with self.statement() if alone else self.transaction() as tx:
                     return await story(tx)
-            except (*REPEATABLE, Unavailable):
+            except (*REPEATABLE, Unavailable) as error:
                 if attempt == TRIES:
-                    raise
+                    raise Unavailable(str(error)) from error
                 await asyncio.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
 
