@@ -9,6 +9,7 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import aiohttp
 import pytest
@@ -147,11 +148,11 @@ async def test_a_worker_frozen_past_its_lease_changes_nothing_when_it_wakes(stag
         await merchant.pay(payment_id)
         assert await merchant.callback(payment_id, "success")
         stage.programs["worker 2"].kill()
-        await arm(merchant, {"on": "cancel", "kind": "hang_after", "seconds": 1})
+        await arm(merchant, {"on": "cancel", "kind": "hang_after", "seconds": 2})
         await merchant.refund(payment_id)
-        await until_stage(stage, payment_id, "cancelling")
+        await until_cancelled(merchant, payment_id)
         stage.programs["worker 1"].freeze()
-        await asyncio.sleep(1.2)  # the provider has answered by now, and nobody listens
+        await asyncio.sleep(2.2)  # the provider has answered by now, and nobody listens
         stage.advance(130)
         stage.restart("worker 2")
         await until_stage(stage, payment_id, "done")
@@ -207,10 +208,24 @@ async def arm(merchant: Shop, fault: dict[str, object]) -> None:
         assert 201 == answer.status, await answer.text()
 
 
-async def books_of(merchant: Shop) -> list[dict[str, int]]:
+async def books_of(merchant: Shop) -> list[dict[str, Any]]:
     async with merchant.http.get(f"{merchant.stage.simulator_url}/control/books") as answer:
-        books: list[dict[str, int]] = (await answer.json())["books"]
+        books: list[dict[str, Any]] = (await answer.json())["books"]
         return books
+
+
+async def until_cancelled(merchant: Shop, payment_id: str) -> None:
+    """Waits until the provider has done it, whoever knows that."""
+    (row,) = await merchant.stage.rows(
+        "SELECT o.order_number FROM operation o JOIN payment p USING (project_id, payment_no) "
+        "WHERE p.payment_id = $1 AND o.kind = 'sale'",
+        payment_id,
+    )
+    for _ in range(300):
+        if any(b["cancelled"] for b in await books_of(merchant) if b["moid"] == row["order_number"]):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{payment_id} is not cancelled")
 
 
 async def until_stage(stage: Stage, payment_id: str, wanted: str) -> None:

@@ -425,7 +425,7 @@ async def test_older_sales_are_not_taken_for_foreign_ones(
         file = await settlement(
             world,
             tmp_path / "s.csv",
-            f"{await tid(older)},,1000,1000",
+            f"{await tid(older)},,1000,0",
             f"{await tid(newer)},,1000,0",
         )
         code, said = await wongate.run(world, "reconcile", "--since", since, "--file", str(file))
