@@ -14,7 +14,11 @@ SEEDS = int(os.environ.get("WONGATE_SEEDS", "300"))
 
 def simulated(*arguments: str) -> str:
     run = subprocess.run(
-        [sys.executable, "-m", "tests.simulation", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.simulation", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert 0 == run.returncode, (run.stdout + run.stderr)[-4000:]
     return run.stdout
