@@ -58,7 +58,9 @@ async def test_nothing_in_it_waits_for_a_worker(open_world: OpenWorld) -> None:
 
 async def test_it_has_what_people_look_for(open_world: OpenWorld) -> None:
     async with open_world(audited=False) as world:
-        made = await filled(world, days=30, per_day=200)
+        made = await filled(
+            world, days=90, per_day=100
+        )  # long enough to hold an outage of the shop, whatever the date
         statuses = Counter(row[0] for row in await world.rows("SELECT status FROM payment"))
         paid = statuses["success"] + statuses["refunded"] + statuses["partially refunded"]
         assert 0.84 < paid / made < 0.90
