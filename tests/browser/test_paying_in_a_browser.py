@@ -175,19 +175,6 @@ async def test_payco_in_a_new_tab_closes_it_and_the_page_shows_the_result(stage:
         await expect(page.get_by_role("heading", level=1)).to_have_text("Payment complete")
 
 
-async def test_the_time_runs_out_on_an_open_page(stage: Stage):
-    shop = await stage.project()
-    soon = datetime.now(UTC) + timedelta(seconds=25)
-    limit = f"{soon:%Y-%m-%dT%H:%M:%S}+00:00"
-    async with stage.visitor(expected=("400",)) as page:
-        await page.goto(shop.url(best_before=limit))
-        await expect(page.locator("[data-face]")).to_have_text(re.compile("00:[0-2][0-9]"))
-        await expect(page.locator(".clock")).to_have_class("clock runs short")
-        await expect(page.get_by_role("heading", level=1)).to_have_text(
-            "The time to pay is over", timeout=60_000
-        )
-
-
 async def test_a_payer_tries_again_and_pays(stage: Stage):
     shop = await stage.project(try_again=True)
     async with stage.visitor() as page:
