@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.story.sandbox import three_free_ports
 
 from wongate.__main__ import _parser, main
 
@@ -142,7 +143,9 @@ def test_a_port_that_is_taken_is_told_with_a_way_out(capsys: pytest.CaptureFixtu
 
 def test_a_data_folder_that_is_a_file_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     (tmp_path / "file").write_text("x")
-    assert "file" in complaint(capsys, "sandbox", "--data", str(tmp_path / "file"), "--port", "60100")
+    assert "file" in complaint(
+        capsys, "sandbox", "--data", str(tmp_path / "file"), "--port", str(three_free_ports())
+    )
 
 
 @pytest.mark.parametrize(
