@@ -12,10 +12,11 @@ from http.client import HTTPException
 from pathlib import Path
 
 from wongate.app import opened
-from wongate.commands import Mistake, table
+from wongate.commands import table
 from wongate.domain.comparison import Bucket, Difference, Theirs
 from wongate.flows import audit, compare
 from wongate.flows.platform import Platform
+from wongate.mistake import Mistake
 from wongate.reports import invariants
 from wongate.settings import load
 

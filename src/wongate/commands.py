@@ -18,6 +18,7 @@ from wongate.domain.payment import ProjectSettings
 from wongate.domain.refusal import Unfit
 from wongate.domain.signature import sign as signature_of
 from wongate.domain.signature_help import explain
+from wongate.mistake import Mistake
 from wongate.providers.nicepay.accounts import (
     account_settings_for_nicepay,
     account_settings_for_simulator,
@@ -28,10 +29,6 @@ from wongate.store import migrate as migrations
 from wongate.store import projects
 
 SECRET_BYTES = 32
-
-
-class Mistake(Exception):
-    """The command cannot be carried out as it was given; the text says why."""
 
 
 def migrate(options: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """`wongate sandbox`: database, platform, worker, simulated NICEPAY and demo shop on this machine, from one command, offline."""
 
+import argparse
 import asyncio
 import json
 import secrets
@@ -24,6 +25,7 @@ from wongate.domain.one_time import SECRET_BYTES, spelled
 from wongate.flows.passwords import initial_password
 from wongate.history.fill import TooLong, Wish, fill
 from wongate.history.progress import ProgressBar
+from wongate.mistake import Mistake
 from wongate.providers.nicepay.accounts import account_settings_for_simulator
 from wongate.sandbox_login import Login
 from wongate.settings import Settings
@@ -33,10 +35,6 @@ from wongate.store.migrate import migrate
 HOST = "127.0.0.1"
 ACCOUNT_ID = 1
 LOOPBACK = "127.0.0.0/8,::1,localhost"
-
-
-class CannotStart(Exception):
-    """The text says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +66,21 @@ class Addresses:
     dashboard_login: Login
 
 
+def command(options: argparse.Namespace) -> int:
+    return run(options.data, options.port, _history(options))
+
+
+def _history(options: argparse.Namespace) -> Wish | None:
+    if options.history is None:
+        return None
+    for name, value in (("--history", options.history), ("--per-day", options.per_day)):
+        if value < 1:
+            raise Mistake(f"{name} {value}: a number from 1 on is needed")
+    return Wish(options.history, options.per_day)
+
+
 def run(data: Path, port: int, history: Wish | None = None) -> int:
-    """Returns when it has been told to stop. Raises CannotStart."""
+    """Returns when it has been told to stop. Raises Mistake."""
     data = data.resolve()
     _check_ports(port)
     try:
@@ -89,7 +100,7 @@ def run(data: Path, port: int, history: Wish | None = None) -> int:
                 print(_table(addresses), flush=True)
                 supervisor.run()
     except (embedded.EmbeddedError, NoAnswer, TooLong, asyncpg.PostgresError, OSError) as error:
-        raise CannotStart(str(error)) from None
+        raise Mistake(str(error)) from None
     return 0
 
 
@@ -99,14 +110,14 @@ def _say(line: str) -> None:
 
 def _check_ports(port: int) -> None:
     if not 1 <= port <= 65533:
-        raise CannotStart(f"--port {port}: a number from 1 to 65533 is needed")
+        raise Mistake(f"--port {port}: a number from 1 to 65533 is needed")
     for number in range(port, port + 3):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, number))
             except OSError as error:
-                raise CannotStart(
+                raise Mistake(
                     f"port {number} is taken ({error.strerror}); three in a row are needed: try --port {port + 1000}"
                 ) from None
 

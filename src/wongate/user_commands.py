@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from wongate.app import opened
-from wongate.commands import Mistake, table
+from wongate.commands import table
 from wongate.domain.person import Person
 from wongate.domain.refusal import Unfit
 from wongate.domain.rights import Right, Role
@@ -13,6 +13,7 @@ from wongate.flows import people
 from wongate.flows.audit import OPERATOR
 from wongate.flows.people import OPERATOR_MAY, Access
 from wongate.flows.platform import Platform
+from wongate.mistake import Mistake
 from wongate.settings import load
 
 

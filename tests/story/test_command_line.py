@@ -6,12 +6,15 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from tests.story.sandbox import three_free_ports
 
-from wongate.__main__ import _parser, main
+from wongate.__main__ import main
+from wongate.command_line import parser
 
 KEY = base64.b64encode(b"k" * 32).decode()
 OTHER_KEY = base64.b64encode(b"o" * 32).decode()
@@ -59,7 +62,15 @@ def every_command(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -
     return found
 
 
-@pytest.mark.parametrize("command", every_command(_parser()), ids=" ".join)
+def carried_out_by(parser: argparse.ArgumentParser) -> Iterator[str]:
+    yield from (value for value in [parser.get_default("command")] if value)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from carried_out_by(below)
+
+
+@pytest.mark.parametrize("command", every_command(parser()), ids=" ".join)
 def test_every_command_explains_itself_with_an_example(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ):
@@ -67,6 +78,12 @@ def test_every_command_explains_itself_with_an_example(
     said = capsys.readouterr().out
     assert "example:\n" in said
     assert f"wongate {' '.join(command)}" in said.split("example:")[1]
+
+
+@pytest.mark.parametrize("module_and_function", sorted(set(carried_out_by(parser()))))
+def test_every_command_names_a_function_that_exists(module_and_function: str):
+    module, function = module_and_function.split(":")
+    assert callable(getattr(import_module(f"wongate.{module}"), function))
 
 
 @pytest.mark.parametrize(
