@@ -7,9 +7,11 @@ from pathlib import Path
 import openpyxl
 import pytest
 import xlrd
+from openpyxl.utils.escape import unescape
 
-from wongate.reports import sheets
-from wongate.reports.sheets import XLS_ROWS_MAX, Csv, Xls, Xlsx, csv_lines, harmless
+from wongate.reports import xlsx
+from wongate.reports.sheets import XLS_ROWS_MAX, Csv, Xls, csv_lines, harmless
+from wongate.reports.xlsx import Xlsx
 
 AT = datetime(2026, 11, 23, 9, 8, 7)
 
@@ -18,7 +20,7 @@ def test_an_xls_goes_on_in_a_further_sheet_under_the_same_heading(tmp_path: Path
     sheet = Xls(tmp_path / "a.xls")
     sheet.heading(["number"])
     for number in range(XLS_ROWS_MAX + 2):
-        sheet.row([number])
+        sheet.rows([[number]])
     sheet.close()
     first, second = xlrd.open_workbook(tmp_path / "a.xls").sheets()
     assert (65_536, 3) == (first.nrows, second.nrows), (
@@ -27,22 +29,66 @@ def test_an_xls_goes_on_in_a_further_sheet_under_the_same_heading(tmp_path: Path
     assert ["number", 65_535.0, 65_536.0] == second.col_values(0)
 
 
-def test_an_xlsx_goes_on_in_a_further_sheet_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets, "XLSX_ROWS_MAX", 2)  # the real limit takes half a minute to reach
+@pytest.mark.parametrize(
+    "limit, most", [("ROWS_MAX", 2), ("SHEET_BYTES_MAX", 80)]
+)  # the real ones take a while to reach
+def test_an_xlsx_goes_on_in_a_further_sheet_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    monkeypatch.setattr(xlsx, limit, most)
     sheet = Xlsx(tmp_path / "a.xlsx")
-    sheet.heading(["number"])
-    for number in range(3):
-        sheet.row([number])
+    sheet.heading(["number", "=at"])
+    sheet.rows([[0, AT], [1, None]])
+    sheet.rows([[2, AT]])
     sheet.close()
     book = openpyxl.load_workbook(tmp_path / "a.xlsx")
-    assert [[("number",), (0,), (1,)], [("number",), (2,)]] == [list(s.values) for s in book.worksheets]
+    assert [[("number", "=at"), (0, AT), (1, None)], [("number", "=at"), (2, AT)]] == [
+        list(sheet.values) for sheet in book.worksheets
+    ]
+    assert ["s", "s"] == [sheet["B1"].data_type for sheet in book.worksheets], "a heading is no formula"
+    assert ["A2", "A2"] == [sheet.freeze_panes for sheet in book.worksheets]
+
+
+def test_an_xlsx_announces_no_size_that_would_hide_its_rows(tmp_path: Path) -> None:
+    sheet = Xlsx(tmp_path / "a.xlsx")
+    sheet.heading(["number"])
+    sheet.rows([[number] for number in range(5)])
+    sheet.close()
+    streamed = openpyxl.load_workbook(tmp_path / "a.xlsx", read_only=True)
+    assert 6 == len(list(streamed.active.iter_rows()))
+    streamed.close()
+
+
+def test_any_text_of_others_comes_back_as_it_was(tmp_path: Path) -> None:
+    texts = [
+        "a & b",
+        "<t>",
+        "]]>",
+        " spaces ",
+        "two\nlines",
+        "\r",
+        "\x01",
+        "_x0041_",
+        "\ufffe",
+        "한국 😀",
+        "x" * 40_000,
+    ]
+    sheet = Xlsx(tmp_path / "a.xlsx")
+    sheet.heading(["text"])
+    sheet.rows([[text] for text in texts])
+    sheet.close()
+    read = [
+        row[0]
+        for row in openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows(min_row=2, values_only=True)
+    ]
+    assert [text[:32_767] for text in texts] == [unescape(str(text)) for text in read]
 
 
 def test_numbers_dates_and_gaps_keep_their_kind(tmp_path: Path) -> None:
     for writer, path in ((Xlsx, tmp_path / "a.xlsx"), (Xls, tmp_path / "a.xls"), (Csv, tmp_path / "a.csv")):
         sheet = writer(path)
         sheet.heading(["금액", "at", "none"])
-        sheet.row([12_000, AT, None])
+        sheet.rows([[12_000, AT, None]])
         sheet.close()
     assert [("금액", "at", "none"), (12_000, AT, None)] == list(
         openpyxl.load_workbook(tmp_path / "a.xlsx").active.values

@@ -302,16 +302,11 @@ async def _write_sheet(platform: Platform, export: Export, wanted: Filter, path:
     async with platform.database.transaction() as tx:
         cursor = await export_rows.cursor(tx, wanted, export.columns, export.time_zone)
         while found := await cursor.fetch(ROWS_AT_ONCE):
-            await asyncio.to_thread(_add_rows, sheet, found)
+            await asyncio.to_thread(sheet.rows, found)
             rows += len(found)
             await note(rows)
     await asyncio.to_thread(sheet.close)
     return rows
-
-
-def _add_rows(sheet: Any, rows: Sequence[Any]) -> None:
-    for row in rows:
-        sheet.row(tuple(row))
 
 
 def file_name(export: Export) -> str:

@@ -7,25 +7,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-import xlsxwriter
 import xlwt
+
+from wongate.reports.xlsx import Cell, Xlsx
 
 XLS_ROWS_MAX = 65_535
 """Data rows of one sheet of an Excel 97-2003 workbook, below its heading (E-32)."""
 
-XLSX_ROWS_MAX = 1_048_575
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _BOM = "\ufeff"
 
-Cell = str | int | datetime | None
-
 
 class Sheet(Protocol):
-    """A file under way: heading, rows, close."""
+    """A file under way: heading, any number of rows, close."""
 
     def heading(self, names: Sequence[str]) -> None: ...
 
-    def row(self, cells: Sequence[Cell]) -> None: ...
+    def rows(self, rows: Iterable[Sequence[Cell]]) -> None: ...
 
     def close(self) -> None: ...
 
@@ -46,8 +44,8 @@ class Csv:
     def heading(self, names: Sequence[str]) -> None:
         self._writer.writerow(names)
 
-    def row(self, cells: Sequence[Cell]) -> None:
-        self._writer.writerow([_plain(cell) for cell in cells])
+    def rows(self, rows: Iterable[Sequence[Cell]]) -> None:
+        self._writer.writerows([_plain(cell) for cell in cells] for cells in rows)
 
     def close(self) -> None:
         self._file.close()
@@ -66,43 +64,6 @@ def _plain(cell: Cell) -> str | int:
     if isinstance(cell, datetime):
         return cell.strftime("%Y-%m-%d %H:%M:%S")
     return "" if cell is None else cell
-
-
-class Xlsx:
-    """Constant memory: rows leave for the disk as they come. A further sheet begins where the format's limit is reached."""
-
-    def __init__(self, path: Path) -> None:
-        options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-        self._book = xlsxwriter.Workbook(path, options)
-        self._date = self._book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-        self._bold = self._book.add_format({"bold": True})
-        self._names: Sequence[str] = ()
-
-    def heading(self, names: Sequence[str]) -> None:
-        self._names = names
-        self._begin_sheet()
-
-    def _begin_sheet(self) -> None:
-        self._sheet = self._book.add_worksheet()
-        self._sheet.freeze_panes(1, 0)
-        self._sheet.set_column(0, len(self._names) - 1, 18)
-        self._sheet.write_row(0, 0, self._names, self._bold)
-        self._row = 0
-
-    def row(self, cells: Sequence[Cell]) -> None:
-        if self._row == XLSX_ROWS_MAX:
-            self._begin_sheet()
-        self._row += 1
-        for column, cell in enumerate(cells):
-            if isinstance(cell, str):
-                self._sheet.write_string(self._row, column, cell)
-            elif isinstance(cell, datetime):
-                self._sheet.write_datetime(self._row, column, cell.replace(tzinfo=None), self._date)
-            elif cell is not None:
-                self._sheet.write_number(self._row, column, cell)
-
-    def close(self) -> None:
-        self._book.close()
 
 
 class Xls:
@@ -127,7 +88,11 @@ class Xls:
             self._sheet.write(0, column, name, self._bold)
         self._row = 0
 
-    def row(self, cells: Sequence[Cell]) -> None:
+    def rows(self, rows: Iterable[Sequence[Cell]]) -> None:
+        for cells in rows:
+            self._add(cells)
+
+    def _add(self, cells: Sequence[Cell]) -> None:
         if self._row == XLS_ROWS_MAX:
             self._begin_sheet()
         self._row += 1
