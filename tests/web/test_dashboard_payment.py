@@ -10,7 +10,7 @@ from tests import books
 from tests.dashboard import OTHER_SHOP, SHOP, Browser, Office, open_office
 from tests.world import MERCHANT_KEY, SECRET, OpenWorld, Sale, World
 
-from wongate.domain.rights import Role
+from wongate.domain.rights import Right, Role
 from wongate.flows.resend import Resending
 from wongate.web.dashboard import Dashboard
 
@@ -141,6 +141,27 @@ async def test_support_sees_the_payment_and_no_refund_and_no_resend(open_world: 
         assert f"{place}/refund" not in text
         assert f"{place}/resend" not in text
         assert 403 == (await give_back(office, browser, place, "400")).status
+        assert 403 == (await browser.post(f"{place}/resend", {"operation_id": "1"})).status
+        assert 403 == (await browser.post(f"{TABLE}/resend", {"query": "", "state": "delivered"})).status
+
+
+@pytest.mark.parametrize("right", [Right.REFUNDS, Right.PROJECT_SETTINGS])
+async def test_each_of_two_rights_sends_callbacks_again_one_and_a_range(
+    open_world: OpenWorld, right: Right
+) -> None:
+    async with staffed(open_world) as (world, office):
+        sale = await world.paid_sale()
+        place = await place_of(sale)
+        browser = await office.enter(await office.member(Role.SUPPORT, rights_added=frozenset({right})))
+        page = (await browser.get(place)).text
+        assert f'action="{place}/resend"' in page
+        assert (right is Right.REFUNDS) == (f'href="{place}/refund"' in page)
+        assert f'href="{TABLE}/resend"' in (await browser.get(TABLE)).text
+        row = (await world.rows("SELECT * FROM callback ORDER BY callback_id DESC LIMIT 1"))[0]
+        key = {"operation_id": str(row["operation_id"]), "callback_id": str(row["callback_id"])}
+        assert "callback-begun" in (await browser.post(f"{place}/resend", key)).location
+        form = {"query": "", "state": "delivered"}
+        assert "resend-begun" in (await browser.post(f"{TABLE}/resend", form)).location
 
 
 async def test_a_callback_sent_again_is_the_same_bytes_and_a_marked_attempt(open_world: OpenWorld) -> None:

@@ -28,7 +28,11 @@ class Open(StrEnum):
     SIGNED_IN = "signed_in"  # one's own profile
 
 
-Access = Right | Open
+Access = Right | Open | frozenset[Right]
+"""Of a set one right is enough."""
+
+RESENDING = frozenset({Right.REFUNDS, Right.PROJECT_SETTINGS})
+"""Either lets somebody send a callback again: whoever gives money back, whoever runs the shop's connection (E-35)."""
 
 
 class Role(StrEnum):

@@ -68,7 +68,7 @@ class Dashboard:
 
     def offered_rights(self) -> frozenset[Right]:
         """Those that some page asks for: the others of section 8.4 would give nothing yet."""
-        return frozenset(entry.right for entry in self.entries if isinstance(entry.right, Right))
+        return frozenset().union(*(entry.rights for entry in self.entries))
 
     async def start(self, visit: Visit) -> Response:
         """The first page that the visitor may see."""

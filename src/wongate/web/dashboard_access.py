@@ -6,6 +6,7 @@ missing second factor, a forged form, a missing right, another project's id anyw
 
 import json
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,10 @@ FORM_MAX = 256 * 1024
 """Bytes of a form: the longest, a callback rule beside a page's settings, is under 20 KB."""
 
 PROJECT_FIELDS = ("project_id", "project_ids")
+CARRIED_FIELD = "query"
+"""Conditions of the Payments table, as its address has them."""
+AUDITED_FIELD = "object"
+_AUDITED_PROJECT = re.compile(r"(?:project|payment)/\d+(?:/|$)")
 ID_DIGITS_MAX = 19
 CONFIRM_FIELD = "second_factor"
 """A form may carry the code that freshens the session, so that nobody types a form twice."""
@@ -56,6 +61,13 @@ class Entry:
     confirm: bool = False
     passive: bool = False
     body_max: int = FORM_MAX
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """One of these opens it; none are asked for where it is `Open`."""
+        if isinstance(self.right, Open):
+            return frozenset()
+        return frozenset({self.right}) if isinstance(self.right, Right) else self.right
 
 
 @dataclass(slots=True)
@@ -98,8 +110,9 @@ class Visit:
     def zone(self) -> str:
         return self.visitor.person.time_zone if self.visitor else "Asia/Seoul"
 
-    def may(self, right: Right) -> bool:
-        return self.visitor is not None and right in self.visitor.person.rights
+    def may(self, *rights: Right) -> bool:
+        """Whether the visitor has one of these."""
+        return self.visitor is not None and not self.visitor.person.rights.isdisjoint(rights)
 
     def several(self, name: str) -> list[str]:
         """All values of a form's field: ticked boxes."""
@@ -207,7 +220,7 @@ class Guard:
         detour = _unfinished(visit)
         if detour:
             return visit.go(detour)
-        if isinstance(entry.right, Right) and not visit.may(entry.right):
+        if entry.rights and not visit.may(*entry.rights):
             self._note(visit, "right missing")
             return self._refuse(visit, 403)
         for project_id in _named_projects(visit):
@@ -280,7 +293,10 @@ async def _read_form(visit: Visit) -> None:
 def _members(message: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for name, value in message.items():
         for item in value if isinstance(value, list) else [value]:
-            yield name, item if isinstance(item, str) else json.dumps(item)
+            if isinstance(item, Mapping):
+                yield from _members(item)
+            else:
+                yield name, item if isinstance(item, str) else json.dumps(item)
 
 
 def _to_sign_in(visit: Visit) -> Response:
@@ -303,14 +319,20 @@ def _unfinished(visit: Visit) -> str:
 
 
 def _named_projects(visit: Visit) -> Iterable[int]:
-    """Every project id in the path, the query and the form. What is no number is no project of anybody's."""
+    """Every project id in the path, the query and the form, also in the address of a filtered table that a form carries."""
     pairs = [
         *visit.request.path_params.items(),
         *visit.request.query_params.multi_items(),
         *visit.fields,
     ]
-    for name, value in pairs:
+    carried = [pair for name, value in pairs if name == CARRIED_FIELD for pair in parse_qsl(str(value))]
+    for name, value in (*pairs, *carried):
         if name in PROJECT_FIELDS:
-            for text in str(value).split(","):
-                if text.strip():
-                    yield int(text) if text.strip().isdecimal() and len(text) < ID_DIGITS_MAX else -1
+            yield from map(_project_id, filter(str.strip, str(value).split(",")))
+        elif name == AUDITED_FIELD and _AUDITED_PROJECT.match(str(value)):
+            yield _project_id(str(value).split("/")[1])
+
+
+def _project_id(text: str) -> int:
+    """What is no number is no project of anybody's."""
+    return int(text) if text.strip().isdecimal() and len(text) < ID_DIGITS_MAX else -1

@@ -12,7 +12,7 @@ from wongate.domain import codes
 from wongate.domain.lifecycle import Status
 from wongate.domain.payment import REFUNDABLE, Payment, PaymentStatus, Project
 from wongate.domain.refusal import Unfit
-from wongate.domain.rights import Right
+from wongate.domain.rights import RESENDING, Right
 from wongate.flows import by_hand, resend, status
 from wongate.flows.settle import Door
 from wongate.reports import history
@@ -54,7 +54,7 @@ def routes(dashboard: "Dashboard") -> list[Entry]:
         Entry(f"{ONE}/refund", "GET", give_back, pages.ask_refund),
         Entry(f"{ONE}/refund/check", "POST", give_back, pages.check_refund),
         Entry(f"{ONE}/refund", "POST", give_back, pages.refund, confirm=True),
-        Entry(f"{ONE}/resend", "POST", give_back, pages.resend, confirm=True),
+        Entry(f"{ONE}/resend", "POST", RESENDING, pages.resend, confirm=True),
         Entry(f"{ONE}/settle", "POST", give_back, pages.settle, confirm=True),
     ]
 
@@ -85,7 +85,8 @@ class PaymentPages:
             "banners": say.banners(payment, past, visit.platform.clock.now() > _base_time(project, sale)),
             "refundable": _refusal(visit, project, payment) == "" and payment.refundable > 0,
             "why_not": _refusal(visit, project, payment),
-            "may_act": visit.may(Right.REFUNDS),
+            "may_give_back": visit.may(Right.REFUNDS),
+            "may_resend": visit.may(*RESENDING),
             "code_text": codes.message,
             "status_names": filters.STATUS_NAMES,
             "status_kinds": filters.STATUS_KINDS,

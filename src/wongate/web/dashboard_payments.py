@@ -8,7 +8,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from wongate.domain.refusal import Unfit
-from wongate.domain.rights import Right
+from wongate.domain.rights import RESENDING, Right
 from wongate.flows import resend, saved
 from wongate.flows.sale import operation_in
 from wongate.reports import register
@@ -94,8 +94,8 @@ def routes(dashboard: "Dashboard") -> list[Entry]:
         Entry(f"{HOME}/columns", "POST", see, pages.arrange_columns),
         Entry(f"{HOME}/filters", "POST", see, pages.save_filter),
         Entry(f"{HOME}/filters/delete", "POST", see, pages.drop_filter),
-        Entry(f"{HOME}/resend", "GET", Right.REFUNDS, pages.ask_resend),
-        Entry(f"{HOME}/resend", "POST", Right.REFUNDS, pages.resend, confirm=True),
+        Entry(f"{HOME}/resend", "GET", RESENDING, pages.ask_resend),
+        Entry(f"{HOME}/resend", "POST", RESENDING, pages.resend, confirm=True),
     ]
 
 
@@ -143,7 +143,7 @@ class Payments:
             ),
             totals_url=asked.url(f"{HOME}/totals"),
             export_url=asked.url("/dashboard/exports", columns=",".join(sight.columns)),
-            resend_url=asked.url(f"{HOME}/resend") if visit.may(Right.REFUNDS) else "",
+            resend_url=asked.url(f"{HOME}/resend") if visit.may(*RESENDING) else "",
             live=not (sight.after or sight.before or sight.searched),
             unfit=unfit,
             home=HOME,
