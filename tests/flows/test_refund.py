@@ -475,6 +475,26 @@ async def test_a_cancel_in_progress_is_waited_for(open_world: OpenWorld, settles
         assert (("refunded", 0), 1000) == (await payment(sale), await cancelled(sale))
 
 
+@pytest.mark.parametrize("settles, expected", [("done", "success"), ("failed", "decline")])
+async def test_a_repetition_that_is_refused_says_nothing_of_the_cancel_in_progress(
+    open_world: OpenWorld, settles: str, expected: str
+):
+    """Found by simulation: the refusal of the second cancel was booked, then the first one was carried out."""
+    async with open_world(account=QUICK) as world:
+        sale = await world.paid_sale()
+        await sale.fault("cancel", "in_progress", settles=settles, after_s=600)
+        await sale.refund()
+        await world.work()
+        await sale.fault("cancel", "code", code="2026")
+        await world.pass_time(120, step_s=60)
+        assert 2 == await world.simulator.calls(await sale.moid(), "cancel")
+        assert [(1000, "processing", "29999")] == await refunds(sale)
+        await world.pass_time(4200, step_s=300)
+        assert [expected] == [status for _, status, _ in await refunds(sale)]
+        assert (1000 if settles == "done" else 0) == await cancelled(sale)
+        assert 2 == await world.simulator.calls(await sale.moid(), "cancel")
+
+
 async def test_a_refund_that_never_left_is_sent_when_the_provider_can_be_reached(open_world: OpenWorld):
     async with open_world() as world:
         sale = await world.paid_sale()

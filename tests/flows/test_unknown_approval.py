@@ -67,7 +67,7 @@ async def test_an_approval_without_a_clear_answer_is_taken_back_at_once(
 
 
 @pytest.mark.parametrize("fault", LOST_REQUESTS, ids=named)
-async def test_an_approval_that_never_happened_is_declined_and_looked_at_once_more(
+async def test_an_approval_that_never_happened_is_declined_and_looked_at_twice_more(
     open_world: OpenWorld, fault: dict[str, Any]
 ):
     async with open_world(account=QUICK) as world:
@@ -81,7 +81,11 @@ async def test_an_approval_that_never_happened_is_declined_and_looked_at_once_mo
         world.clock.advance(1)
         await asyncio.sleep(fault.get("seconds", 0) and 1.0)  # the hanging approval has come to its end
         await world.work()
-        assert ("done", 1) == (await stage(sale), await world.simulator.calls(await sale.moid(), "inquiry"))
+        moid = await sale.moid()
+        assert ("checking", 1) == (await stage(sale), await world.simulator.calls(moid, "inquiry"))
+        world.clock.advance(60)
+        await world.work()
+        assert ("done", 2) == (await stage(sale), await world.simulator.calls(moid, "inquiry"))
         assert 0 == (await sale.books())["approvals"]
 
 
@@ -216,6 +220,23 @@ async def test_an_approval_found_after_nothing_was_to_cancel_goes_back(open_worl
         await world.work()
         assert ("done", "late success, returned") == (await stage(sale), (await sale.row())["flag"])
         assert (0, 2) == (remain(await sale.books()), len(await sale.callbacks()))
+
+
+async def test_a_clock_set_forward_does_not_end_the_wait_for_a_late_approval(open_world: OpenWorld):
+    """Found by simulation: the first look came a second after the net cancel, the approval five seconds after that."""
+    async with open_world(account=QUICK) as world:
+        sale = await world.sale()
+        await sale.fault("approve", "reset", committed=True)
+        await sale.fault("netcancel", "code", code="2012")
+        await sale.fault("inquiry", "override", fields={"Status": "9"})  # not arrived yet
+        await sale.pay()
+        world.clock.advance(400)
+        await world.work()
+        assert (("decline", "20602"), "checking") == (await outcome(sale), await stage(sale))
+        world.clock.advance(60)
+        await world.work()
+        assert ("done", "late success, returned") == (await stage(sale), (await sale.row())["flag"])
+        assert 0 == remain(await sale.books())
 
 
 @pytest.mark.parametrize("code", ["2013", "2015"])

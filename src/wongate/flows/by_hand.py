@@ -15,7 +15,7 @@ from wongate.domain.payment import Payment, Project
 from wongate.domain.refusal import Refused, Unfit
 from wongate.flows import audit
 from wongate.flows.audit import Actor
-from wongate.flows.give_back import book_refund
+from wongate.flows.give_back import book_refund, decline
 from wongate.flows.platform import Platform
 from wongate.flows.refund import RefundAccepted, begin_refund
 from wongate.flows.settle import Case, Door
@@ -88,13 +88,12 @@ async def settle_refund(
         open_refund = case.operations.get(operation_id)
         if open_refund is None or open_refund.stage is not Stage.ASKING:
             return False
-        book_refund(
-            case,
-            open_refund,
-            Approved(open_refund.amount, reference or case.sale.reference, {"settled_by": actor.login})
-            if done
-            else Declined(codes.GENERAL_DECLINE, provider_text=f"settled by hand: {actor.login}"),
-        )
+        if done:
+            seen = Approved(open_refund.amount, reference or case.sale.reference, {"settled_by": actor.login})
+            book_refund(case, open_refund, seen)
+        else:
+            text = f"settled by hand: {actor.login}"
+            decline(case, open_refund, Declined(codes.GENERAL_DECLINE, provider_text=text))
         return True
 
     return await door.settle(project, payment.payment_no, decide)

@@ -17,6 +17,10 @@ REPEATS_MAX = 10
 REPEAT_S = 60
 """N-12: an unknown *full* cancel is sent again at most ten times, each a minute after the one before."""
 
+REFUSAL_HOLDS_AFTER = timedelta(hours=1)
+"""A repeated cancel that is refused says nothing of the one before it, which may still be in progress (2002): declined is what
+an inquiry finds undone that long after the refusal."""
+
 LATER_S = 60
 """Until a refund that had to wait looks again; the one it waits for wakes it when it ends."""
 
@@ -101,13 +105,11 @@ def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
         case.move(refund, Event.APPROVED, code=codes.SUCCESS, reference=outcome.reference, details=details)
         wake_next(case)
         return False
-    if isinstance(outcome, Declined) and not (outcome.already_done and repeated):
-        if outcome.already_done:
-            case.alarm(refund, "refunded outside the platform")
-        elif outcome.alarm:
-            case.alarm(refund, f"provider refused: {outcome.provider_code}")
-        case.move(refund, Event.DECLINED, code=outcome.code, note=outcome.provider_text[:200])
-        wake_next(case)
+    if isinstance(outcome, Declined) and repeated and not outcome.already_done:
+        _hold_refusal(case, refund, outcome)
+        return False
+    if isinstance(outcome, Declined) and not repeated:
+        decline(case, refund, outcome)
         return False
     if isinstance(outcome, NotSent):
         case.move(
@@ -127,6 +129,30 @@ def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
         note=getattr(outcome, "reason", "answer does not fit")[:200],
     )
     return True
+
+
+def decline(case: Case, refund: Operation, refusal: Declined) -> None:
+    """Certainly not done, by the provider's only answer or by what a person has seen there."""
+    if refusal.already_done:
+        case.alarm(refund, "refunded outside the platform")
+    elif refusal.alarm:
+        case.alarm(refund, f"provider refused: {refusal.provider_code}")
+    case.move(refund, Event.DECLINED, code=refusal.code, note=refusal.provider_text[:200])
+    wake_next(case)
+
+
+def _hold_refusal(case: Case, refund: Operation, refusal: Declined) -> None:
+    """Kept until the truth about the cancels before it is certain; none is sent any more."""
+    details = {
+        **refund.details,
+        "may_repeat": False,
+        "refused": refusal.code,
+        "refused_at": case.now.isoformat(),
+    }
+    note = refusal.provider_text[:200]
+    if refund.stage is Stage.REPEATING:
+        refund = case.move(refund, Event.UNANSWERED, code=codes.AWAITING_PROVIDER, details=details, note=note)
+    next_rung(case, replace(refund, details=details))
 
 
 def _may_repeat(refund: Operation, outcome: Outcome) -> bool:
@@ -205,6 +231,9 @@ def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[
 
     Any other only when the provider asked for it, once, or when it never left.
     """
+    if "refused" in refund.details:
+        _book_held_refusal(case, refund, standing)
+        return None
     whole = refund.amount == case.payment.captured and case.payment.refunded == 0
     empties = refund.amount == case.payment.captured - case.payment.refunded
     may = standing is Standing.APPROVED and (
@@ -225,3 +254,12 @@ def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[
         "repeat_at": a_minute_on.isoformat(),
     }
     return case.move(refund, Event.SENT, details=details, wake_at=case.now + LEASE), whole
+
+
+def _book_held_refusal(case: Case, refund: Operation, standing: Standing) -> None:
+    holds_at = datetime.fromisoformat(refund.details["refused_at"]) + REFUSAL_HOLDS_AFTER
+    if standing is Standing.APPROVED and case.now >= holds_at:
+        case.move(refund, Event.DECLINED, code=refund.details["refused"], note="refused, and not done since")
+        wake_next(case)
+    else:
+        next_rung(case, refund)

@@ -24,7 +24,9 @@ from wongate.flows.settle import Case, Door
 from wongate.store import payments
 
 SECOND_LOOK_S = 60
-"""N-10: after "nothing to cancel" one more inquiry, because the approval may have been overtaken by its own net cancel."""
+LOOKS = 2
+"""N-10: after "nothing to cancel" one more inquiry, because the approval may have been overtaken by its own net cancel. Two of
+them, a minute apart: when somebody sets the clock forward, the first may come seconds after the net cancel."""
 
 Step = Callable[[Platform, Door, Project, Operation], Awaitable[None]]
 
@@ -180,8 +182,12 @@ async def _second_look(platform: Platform, door: Door, project: Project, operati
             case.move(sale, Event.FOUND_APPROVED, wake_at=case.now + LEASE, note="approved after all")
             case.alarm(sale, "late success")
             return True
+        looks = int(sale.details.get("looks", 0)) + 1
         if standing is Standing.UNCLEAR:
             next_rung(case, sale)
+        elif looks < LOOKS:
+            again_at = case.now + timedelta(seconds=SECOND_LOOK_S)
+            case.change(sale, details={**sale.details, "looks": looks}, wake_at=again_at)
         else:
             case.move(sale, Event.NOTHING_TO_UNDO)
         return False
