@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.simulation.process import Process
     from tests.simulation.world import World
 
+DASHBOARD = "dashboard"
 TOLERATED = (
     Unavailable,
     asyncpg.PostgresConnectionError,
@@ -57,6 +58,7 @@ class Auditor:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.violations: list[str] = []
+        self.requests: set[bytes] = set()  # as the shop sent them
         self.accepted: list[Accepted] = []
         self.approvals_sent: dict[str, list[float]] = defaultdict(list)  # by TID, as they left the platform
         self.approved: dict[str, int] = {}  # by TID: what an approval's answer said, if it was rightly signed
@@ -69,6 +71,7 @@ class Auditor:
         self.ended: dict[
             int, tuple[str, int]
         ] = {}  # callbacks that have come to their end: state and attempt
+        self.resent: set[int] = set()  # callbacks that somebody has asked for once more
         self.refused: Counter[int] = Counter()
 
     def violated(self, rule: str, text: str) -> None:
@@ -94,6 +97,7 @@ class Auditor:
     # --- Gate ---------------------------------------------------------------------------------------------------------------
 
     def asked(self, path: str, body: bytes) -> None:
+        self.requests.add(body)
         self._world.tell("merchant", f"asks {path} {hashlib.sha256(body).hexdigest()[:12]}")
 
     def answered(self, process: "Process", path: str, body: bytes, status: int, content: bytes) -> None:
@@ -104,10 +108,17 @@ class Auditor:
             self.violated("no 5xx", f"{process.name} answered {status} on {path}")
         if status != 200 or path not in (SALE_PATH, REFUND_PATH):
             return
+        if body not in self.requests:
+            self.violated("signatures", f"{path} accepted a body that nobody sent like this")
+            return
         answer = json.loads(content)
         self.accepted.append(Accepted(path, body, answer["request_id"], self._world.loop.time()))
         if path == REFUND_PATH and json.loads(body)["payment"].get("amount", 1) <= 0:
             self.violated("I1", "a refund that is not positive was accepted")
+
+    def pressed(self, form_key: str, request_id: str) -> None:
+        """A refund that the Dashboard says it has begun; a form that is sent twice is one refund (E-31)."""
+        self.accepted.append(Accepted(DASHBOARD, form_key.encode(), request_id, self._world.loop.time()))
 
     # --- the provider ---------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ import json
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from tests.simulation import signatures
 from tests.simulation.network import MERCHANT_IP
@@ -188,7 +187,3 @@ class Merchant:
             payment["merchant_refund_id"] = f"{order.payment_id}-{refund_id}"
         general = {"project_id": PROJECT_ID, "payment_id": order.payment_id}
         return signatures.signed({"general": general, "payment": payment}, SECRET)
-
-
-def path_of(url: str) -> str:
-    return urlsplit(url).path

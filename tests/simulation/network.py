@@ -1,15 +1,16 @@
 """Every wire of the simulated world. A message is delivered, or one of the faults of its edge happens to it.
 
-Nothing is delivered later than `LATE_S` after it was sent: a request that a dead connection left behind is worked on within
-that time or never. The platform's second look (60 s, N-10) rests on the same bound.
+Nothing but a notice is delivered later than `LATE_S` after it was sent: a request that a dead connection left behind is worked
+on within that time or never. The platform's second look (60 s, N-10) rests on the same bound.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote_to_bytes, urlencode
 
-from tests.simulation.process import Process, Response
+from tests.simulation.process import Parcel, Process, Response
 
 from wongate.connections.http import Answer, Answered, NeverLeft, NoAnswer
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 LATE_S = 45.0
+NOTICE_LATE_S = (60.0, 3000.0)
+LOSES_ANSWER = ("drop answer", "truncate", "garbage", "wrong charset")
+"""A line that spoils what it carries brings no answer back either: the sender has reason to send again."""
+
 GARBAGE = (
     (502, b"<html><body>502 Bad Gateway</body></html>"),
     (200, b"<html><body>\xbd\xc3\xbd\xba\xc5\xdb</body></html>"),
@@ -38,6 +43,8 @@ class Network:
             return self._random.uniform(1, LATE_S)
         if kind == "reorder":
             return self._random.uniform(0.1, 3)
+        if kind == "late":
+            return self._random.uniform(*NOTICE_LATE_S)
         return self._random.uniform(0.002, 0.08)
 
     # --- outbound: the platform calls ---------------------------------------------------------------------------------------
@@ -113,7 +120,7 @@ class Network:
         if kind == "refuse" or self._world.merchant.is_dead(url):
             await asyncio.sleep(self._random.uniform(0.001, 2))
             return NeverLeft("no connection: Connection refused")
-        way_s = self._way_s(kind)
+        way_s = self._way_s("" if kind == "slow" else kind)
         if kind == "drop request" or way_s >= total_s:
             await asyncio.sleep(total_s)
             return NoAnswer("no answer in time")
@@ -121,11 +128,21 @@ class Network:
         status = self._world.merchant.receive(url, body, kind)
         if kind == "duplicate":
             self._world.merchant.receive(url, body, kind)
-        if kind == "drop answer":
+        back_s = self._random.uniform(1, LATE_S) if kind == "slow" else self._random.uniform(0.002, 0.05)
+        if kind == "drop answer" or way_s + back_s >= total_s:
             await asyncio.sleep(total_s - way_s)
             return NoAnswer("no answer in time")
-        await asyncio.sleep(self._random.uniform(0.002, 0.05))
-        return Answered(status, b"", {}, 1)
+        await asyncio.sleep(back_s)
+        return self._spoilt_by_shop(kind, status)
+
+    def _spoilt_by_shop(self, kind: str, status: int) -> Answer:
+        """Only the status counts (E-19): what cannot be read as HTTP has none, whatever the body is like."""
+        if kind == "garbage":
+            return NoAnswer("the answer is not HTTP, or its headers are too large")
+        if kind == "truncate" and self._random.random() < 0.5:
+            return NoAnswer("the connection was closed without an answer")
+        body = "접수했습니다\0".encode("cp949") if kind == "wrong charset" else b""
+        return Answered(status, body, {}, 1)
 
     # --- inbound: somebody calls the platform --------------------------------------------------------------------------------
 
@@ -143,28 +160,54 @@ class Network:
         """None when there is no answer; whether anything was done is not known then."""
         kind = self._world.swarm.of_edge(edge)
         self._world.tell("network", f"{edge} {kind}")
-        if kind == "truncate":
-            body = body[: self._random.randrange(len(body) + 1)]
-        if kind == "garbage":
-            body = self._random.randbytes(50)
-        headers = {"content-type": content_type, "content-length": str(len(body)), "host": "pay.wongate.test"}
+        headers = {"content-type": content_type, "host": "pay.wongate.test"}
+        mail = Parcel(method, path, self._mangled(kind, body), headers, caller_ip)
+        mail.broken_off = kind == "truncate" and self._random.random() < 0.5
         answered: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
 
         async def deliver() -> None:
             await asyncio.sleep(self._way_s(kind))
             server = self._world.a_server()
-            response = await server.answer(method, path, body, headers, caller_ip) if server else None
-            if kind == "drop answer":
+            response = await server.answer(mail) if server else None
+            if kind in LOSES_ANSWER:
                 return
-            await asyncio.sleep(self._way_s(""))
+            await asyncio.sleep(self._way_s("slow" if kind == "slow" else ""))
             if not answered.done():
                 answered.set_result(response)
 
+        if kind == "refuse":
+            await asyncio.sleep(self._random.uniform(0.001, 2))
+            return None
         if kind != "drop request":
             self._world.spawn(deliver())
         if kind == "duplicate":
             self._world.spawn(deliver())
+        if kind == "forged":
+            self._world.spawn(self._world.forge_notice(body))
         try:
             return await asyncio.wait_for(answered, wait_s)
         except TimeoutError:
             return None
+
+    def _mangled(self, kind: str, body: bytes) -> bytes:
+        if kind == "truncate":
+            return body[: self._random.randrange(len(body) + 1)]
+        if kind == "garbage":
+            return self._random.randbytes(50)
+        return in_another_charset(body) if kind == "wrong charset" else body
+
+
+def in_another_charset(body: bytes) -> bytes:
+    """Raw text and percent-encoded text, in EUC-KR where it was UTF-8 and the other way round."""
+    if not body.isascii():
+        return _recoded(body)
+    return re.sub(
+        rb"(%[0-9A-Fa-f]{2})+", lambda found: quote(_recoded(unquote_to_bytes(found[0]))).encode(), body
+    )
+
+
+def _recoded(text: bytes) -> bytes:
+    try:
+        return text.decode("utf-8").encode("cp949", "replace")
+    except UnicodeDecodeError:
+        return text.decode("cp949", "replace").encode("utf-8")

@@ -5,7 +5,6 @@ somebody's row lock is noticed at once (`lock_timeout`), taken back, and parked 
 """
 
 import asyncio
-import re
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,11 +32,13 @@ _EMPTIED = [
     "transition",
     "operation",
     "payment",
+    "audit_entry",
+    "audit_head",
 ]
-_WRITES = re.compile(r"\b(INSERT INTO|UPDATE \w|DELETE FROM)")
 _NEXT_DUE = (
     "SELECT (SELECT min(wake_at) FROM operation WHERE wake_at IS NOT NULL) AS wake, "
     "(SELECT min(due_at) FROM callback WHERE state = 'waiting') AS callback, "
+    "(SELECT min(by_hand_at) FROM callback WHERE by_hand_at IS NOT NULL) AS resend, "
     "(SELECT min(wake_at) FROM notice WHERE wake_at IS NOT NULL) AS notice"
 )
 
@@ -137,8 +138,6 @@ class Session:
     each is atomic; a transaction takes a real one of its own with its first statement."""
 
     spread = False  # one server, as in most installations
-
-    spread = False
 
     def __init__(self, postgres: Postgres, process: "Process") -> None:
         self._postgres = postgres

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.simulation.postgres import IDLE_IN_TRANSACTION_S, Pool
 
@@ -15,6 +15,7 @@ from wongate.connections.ids import Ids
 from wongate.flows import notice
 from wongate.flows.deliver import Delivery
 from wongate.flows.platform import Platform
+from wongate.flows.resend import Resending
 from wongate.flows.sale import Intake
 from wongate.flows.settle import Door
 from wongate.providers.nicepay.client import Nicepay
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 PAGE_URL = "https://pay.wongate.test"
 
@@ -35,6 +37,43 @@ class Response:
     status: int
     body: bytes
     headers: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Parcel:
+    """An HTTP request as it arrives. `broken_off`: the connection ends before the body does."""
+
+    method: str
+    path: str
+    body: bytes
+    headers: Mapping[str, str]
+    caller_ip: str
+    broken_off: bool = False
+
+    def scope(self) -> dict[str, Any]:
+        headers = {**self.headers, "content-length": str(len(self.body) + self.broken_off)}
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": self.method,
+            "path": self.path,
+            "raw_path": self.path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "scheme": "https",
+            "server": ("pay.wongate.test", 443),
+            "client": (self.caller_ip, 40000),
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }
+
+    def received(self) -> Callable[[], Awaitable[Mapping[str, Any]]]:
+        messages = [{"type": "http.request", "body": self.body, "more_body": self.broken_off}]
+
+        async def receive() -> Mapping[str, Any]:
+            return messages.pop() if messages else {"type": "http.disconnect"}
+
+        return receive
 
 
 @dataclass(frozen=True)
@@ -59,7 +98,7 @@ class Process:
     alive: bool = True
     frozen_until_s: float = 0.0
     platform: Platform = field(init=False)
-    _callers: list[asyncio.Future[Response | None]] = field(default_factory=list)
+    _callers: list[asyncio.Future[Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.clock = ProcessClock(self)
@@ -131,65 +170,63 @@ class Process:
 
     # --- a server ------------------------------------------------------------------------------------------------------------
 
-    async def answer(
-        self, method: str, path: str, body: bytes, headers: Mapping[str, str], caller_ip: str
-    ) -> Response | None:
+    async def answer(self, parcel: "Parcel") -> Response | None:
         """One HTTP request; None when the process dies before its answer has left."""
         answered: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
         if not self.alive:
             return None
         self._callers.append(answered)
-        self.world.spawn(self._serve(method, path, body, headers, caller_ip, answered))
+        self.world.spawn(self._serve(parcel, answered))
         response = await answered
         self._callers.remove(answered)
         return response
 
-    async def _serve(
-        self,
-        method: str,
-        path: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        caller_ip: str,
-        answered: "asyncio.Future[Response | None]",
-    ) -> None:
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "root_path": "",
-            "scheme": "https",
-            "server": ("pay.wongate.test", 443),
-            "client": (caller_ip, 40000),
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        }
+    async def _serve(self, parcel: "Parcel", answered: "asyncio.Future[Response | None]") -> None:
         started: dict[str, Any] = {}
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: Mapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 started.update(message)
                 return
             await self.seam("answer")
-            self.world.auditor.answered(self, path, body, started["status"], message.get("body", b""))
+            content = message.get("body", b"")
+            self.world.auditor.answered(self, parcel.path, parcel.body, started["status"], content)
             if not answered.done():
                 sent = {name.decode(): value.decode() for name, value in started["headers"]}
-                answered.set_result(Response(started["status"], message.get("body", b""), sent))
+                answered.set_result(Response(started["status"], content, sent))
             await self.seam("answered")
 
-        app: Any = self._gate if path.startswith("/v2/") else self._pages
+        app: Any = self._gate if parcel.path.startswith("/v2/") else self._pages
         try:
-            await app(scope, receive, send)
+            await app(parcel.scope(), parcel.received(), send)
         except Exception as error:
-            self.world.auditor.broke(self, path, error)
+            self.world.auditor.broke(self, parcel.path, error)
             if not answered.done():
                 answered.set_result(Response(500, b"", {}))
+        if not answered.done():
+            answered.set_result(None)  # the caller hung up before its request was complete
+
+    async def operate(self, story: Callable[[Platform, Door], Awaitable[T]]) -> T | None:
+        """A button pressed in the Dashboard; None when the process dies, or cannot reach its database, before it answers."""
+        answered: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
+        self._callers.append(answered)
+        self.world.spawn(self._operated(story, answered))
+        result = await answered
+        self._callers.remove(answered)
+        return result
+
+    async def _operated(
+        self, story: Callable[[Platform, Door], Awaitable[T]], answered: "asyncio.Future[T | None]"
+    ) -> None:
+        result: T | None = None
+        try:
+            result = await story(self.platform, self._door)
+        except Exception as error:
+            self.world.auditor.broke(self, "/dashboard", error)
+        await self.seam("answer")
+        if not answered.done():
+            answered.set_result(result)
+        await self.seam("answered")
 
     # --- a worker ------------------------------------------------------------------------------------------------------------
 
@@ -198,6 +235,7 @@ class Process:
         waking = Waking(self.platform, self._door)
         duties: dict[str, Callable[[], Awaitable[int]]] = {
             "callback": delivery.tick,
+            "resend": Resending(self.platform).tick,
             "wake": waking.tick,
             "notice": lambda: notice.tick(self.platform, self._door),
         }

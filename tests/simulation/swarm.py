@@ -7,32 +7,26 @@ from random import Random
 
 DATABASE = ("connection lost", "lost before commit", "lost after commit")
 PROCESS = ("crash", "freeze", "skew", "clock jump")
+WIRE = (
+    "delay",
+    "drop request",
+    "drop answer",
+    "duplicate",
+    "reorder",
+    "truncate",
+    "garbage",
+    "wrong charset",
+    "slow",
+    "refuse",
+)
+"""What every wire may do to a message; `deliver` is what is left."""
+
 EDGES = {
-    "provider": (
-        "delay",
-        "drop request",
-        "drop answer",
-        "duplicate",
-        "reorder",
-        "truncate",
-        "garbage",
-        "wrong charset",
-        "slow",
-        "refuse",
-    ),
-    "merchant": (
-        "delay",
-        "drop request",
-        "drop answer",
-        "duplicate",
-        "slow",
-        "refuse",
-        "error",
-        "almost right",
-    ),
-    "gate": ("delay", "drop request", "drop answer", "duplicate", "reorder"),
-    "return": ("delay", "drop request", "drop answer", "duplicate", "reorder", "truncate", "garbage"),
-    "notice": ("delay", "drop request", "drop answer", "duplicate", "reorder", "lost", "late", "forged"),
+    "provider": WIRE,
+    "merchant": (*WIRE, "error", "almost right"),
+    "gate": WIRE,
+    "return": WIRE,
+    "notice": (*WIRE, "late", "forged"),
 }
 PROVIDER = (
     "declined",  # an explicit refusal

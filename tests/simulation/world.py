@@ -18,11 +18,13 @@ from unittest.mock import patch
 from starlette import _exception_handler
 from tests.simulation import books, virtual_time
 from tests.simulation.auditor import Auditor
+from tests.simulation.forger import forged
 from tests.simulation.merchant import CALLBACK_URL, COPY_URL, PROJECT_ID, SECRET, Merchant, Order
 from tests.simulation.network import NOTICE_IP, Network
+from tests.simulation.operators import Operators
 from tests.simulation.payer import FORM, Payer
 from tests.simulation.postgres import Postgres
-from tests.simulation.process import Process
+from tests.simulation.process import Parcel, Process
 from tests.simulation.provider import HOST, KEY, MID, NOTICE_PATH, Provider
 from tests.simulation.swarm import Swarm
 from tests.simulation.virtual_time import VirtualLoop
@@ -93,17 +95,18 @@ class World:
         self.processes: list[Process] = []
         self._nodes = 0
         self._hash = hashlib.sha256()
-        self._jumps: list[tuple[float, float]] = []
         self.lines: deque[str] = deque(maxlen=None if plan.traced else TAIL)
         self._due: dict[str, datetime | None] | None = None
         self._idle: list[asyncio.Future[None]] = []
         self._looking = False
         self._scheduling = self.random("scheduling")
+        self._forging = self.random("forging")
         self.swarm = plan.swarm(self.random("swarm"))
         self.auditor = Auditor(self)
         self.network = Network(self)
         self.provider = Provider(self)
         self.merchant = Merchant(self)
+        self.operators = Operators(self)
 
     # --- time, chance, history ----------------------------------------------------------------------------------------------
 
@@ -178,7 +181,7 @@ class World:
 
     # --- when there is something to do for a worker ---------------------------------------------------------------------------
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
         """Somebody has committed; workers look a moment later, as they do between two idle looks."""
         self._due = None
         if not self._looking:
@@ -220,6 +223,16 @@ class World:
         )
         return answer.body.decode() if answer is not None and answer.status == 200 else "no OK"
 
+    async def forge_notice(self, real: bytes) -> None:
+        body, caller_ip = forged(self, self._forging, real, NOTICE_IP)
+        server = self.a_server()
+        parcel = Parcel(
+            "POST", NOTICE_PATH, body, {"content-type": FORM, "host": "pay.wongate.test"}, caller_ip
+        )
+        answer = await server.answer(parcel) if server else None
+        if answer is not None and caller_ip != NOTICE_IP and answer.body == b"OK":
+            self.auditor.violated("N-16", f"a notice from {caller_ip} was taken")
+
     async def _orders(self) -> None:
         draw = self.random("orders")
         amounts = [draw.choice((1000, 10_000, 12_345)) for _ in range(draw.randint(1, 6))]
@@ -230,30 +243,11 @@ class World:
     async def _order(self, amount: int, broken_first: bool) -> None:
         await self.merchant.sell(amount, broken_first=broken_first)
 
-    async def _operator(self) -> None:
-        """Somebody at the shop cancels in the provider's own pages; somebody sets a clock."""
-        draw = self.random("operator")
-        by_hand = draw.random() < 0.15
-        while not self.swarm.calm:
-            await asyncio.sleep(draw.uniform(30, 1500))
-            if self.swarm.strikes("clock jump"):
-                self.jump_s += draw.choice((-3600, -60, 60, 400, 4000))
-                self.tell("operator", f"moves the clock to {self.jump_s:+.0f} s")
-                self._changed()
-            paid = [
-                payment for payment in self.provider.sim.books.latest("", 100) if payment.state == "approved"
-            ]
-            if by_hand and paid and draw.random() < 0.2:
-                payment = draw.choice(paid)
-                amount = draw.choice((payment.remain, max(1, payment.remain // 3)))
-                done = self.provider.cancelled_by_hand(payment, amount)
-                self.tell("operator", f"cancels {amount} of {payment.moid} by hand: {done}")
-
     # --- the run ---------------------------------------------------------------------------------------------------------------
 
     async def play(self) -> None:
         draw = self.random("course")
-        self.postgres.changed = self._changed
+        self.postgres.changed = self.changed
         self._prepare()
         for kind, number in (("server", self.plan.servers), ("worker", self.plan.workers)):
             for _ in range(draw.randint(1, 2) if number is None else number):
@@ -263,7 +257,7 @@ class World:
             await self.plan.story(self)
         else:
             self.spawn(self._orders())
-            self.spawn(self._operator())
+            self.spawn(self.operators.work())
             await self._watched(draw.choice((1200, 3600, 7200)) * draw.uniform(0.5, 1))
         if self.plan.story is not None or draw.random() < 0.75:
             await self._settle()
