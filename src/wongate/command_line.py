@@ -103,6 +103,14 @@ def _add_keeping(commands: "argparse._SubParsersAction[Any]") -> None:
         "Brings the database's tables up to date. Safe while servers run.",
         "WONGATE_DATABASE_URL=postgresql://... wongate migrate",
     )
+    database = _command(
+        commands,
+        "db",
+        "database_commands:dump",
+        "Copies the whole database to a file, and back.",
+        "wongate db dump ./wongate-2026-11-23.zip",
+    )
+    _add_database(database.add_subparsers(title="actions", metavar="ACTION", required=True))
     project = _command(
         commands,
         "project",
@@ -145,6 +153,25 @@ def _add_keeping(commands: "argparse._SubParsersAction[Any]") -> None:
     books = reconcile.add_mutually_exclusive_group()
     books.add_argument("--file", type=Path, help="settlement CSV: tid, moid, amount, cancelled")
     books.add_argument("--simulator", metavar="URL", help="the simulator's books")
+
+
+def _add_database(actions: "argparse._SubParsersAction[Any]") -> None:
+    dump = _command(
+        actions,
+        "dump",
+        "database_commands:dump",
+        "Writes a copy of this moment. Servers and workers may go on meanwhile.",
+        "WONGATE_DATABASE_URL=postgresql://... wongate db dump ./wongate-2026-11-23.zip",
+    )
+    dump.add_argument("file", type=Path, help="a zip file of CSV, made for its owner's eyes only")
+    restore = _command(
+        actions,
+        "restore",
+        "database_commands:restore",
+        "Puts a copy into an empty database, all or nothing. Compare the books with the provider's afterwards.",
+        "WONGATE_DATABASE_URL=postgresql://... wongate db restore ./wongate-2026-11-23.zip",
+    )
+    restore.add_argument("file", type=Path)
 
 
 def _add_project(actions: "argparse._SubParsersAction[Any]") -> None:

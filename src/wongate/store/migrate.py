@@ -1,5 +1,6 @@
 """Numbered, forward-only SQL files, each in one transaction; old code runs on the new schema."""
 
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import asyncpg
 from wongate.connections.database import Unavailable
 
 FILES = Path(__file__).parent / "migrations"
+_LIST = (
+    "CREATE TABLE IF NOT EXISTS schema_migration "
+    "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+)
 
 
 async def migrate(url: str) -> list[str]:
@@ -21,13 +26,18 @@ async def migrate(url: str) -> list[str]:
         with suppress(
             asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError, asyncpg.DuplicateTableError
         ):
-            await connection.execute(
-                "CREATE TABLE IF NOT EXISTS schema_migration "
-                "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
-            )
+            await connection.execute(_LIST)
         return [path.stem for path in sorted(FILES.glob("*.sql")) if await _apply(connection, path)]
     finally:
         await connection.close()
+
+
+async def make(connection: asyncpg.Connection, names: Collection[str]) -> None:
+    """The tables as they were after these files, in the caller's transaction and a database without any."""
+    await connection.execute(_LIST)
+    for path in sorted(FILES.glob("*.sql")):
+        if path.stem in names:
+            await _apply(connection, path)
 
 
 async def _connect(url: str) -> asyncpg.Connection:
