@@ -1,43 +1,55 @@
 """Real faults in real processes: what was acknowledged is kept, and afterwards the operator's two commands find nothing.
 
-`make test-faults` runs the same with more payments.
+Faults come after so much business, not after so many seconds, and calls hang until they are interrupted: a slow machine takes
+longer, and proves the same. `make test` runs a few of these with few payments, `make test-faults` all with many.
 """
 
 import asyncio
 import os
 import random
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 import aiohttp
 import pytest
-from tests.faults.stage import Shop, Stage, shop
+from tests.faults.stage import HANG_GUARD_S, Shop, Stage, shop
 from tests.processes import eventually
 
-pytestmark = pytest.mark.story
-
-pytestmark = pytest.mark.faults
-
-PAYMENTS = int(os.environ.get("WONGATE_FAULT_PAYMENTS", "40"))
-"""Payments of a run; `make test-faults` takes 1,000."""
+PAYMENTS = int(os.environ.get("WONGATE_FAULT_PAYMENTS", "24"))
+"""Payments of a run."""
 
 SEED = int(os.environ.get("WONGATE_FAULT_SEED", "1"))
+
+HANGS_S = 25.0
+"""So long the provider keeps an answer back, which is less than the platform waits for it (30 s)."""
 
 Disturbing = Callable[[], Awaitable[int]]
 
 
-async def under(trading: Awaitable[None], disturb: Disturbing, *, pause_s: tuple[float, float]) -> int:
-    """Disturbs again and again while the trade goes on; how often."""
+async def under(merchant: Shop, disturb: Disturbing, *, every: int) -> int:
+    """Disturbs the trade again and again, on average after `every` acknowledged requests and callbacks; how often."""
     chance, times = random.Random(SEED), 0
-    task = asyncio.ensure_future(trading)
-    while not task.done():
-        await asyncio.wait([task], timeout=chance.uniform(*pause_s))
-        if not task.done():
-            times += await disturb()
-    await task
-    return times
+    trade = asyncio.create_task(merchant.trade(PAYMENTS, seed=SEED))
+    while True:
+        going_on = asyncio.create_task(merchant.progresses(chance.randint(1, 2 * every)))
+        await asyncio.wait([trade, going_on], return_when=asyncio.FIRST_COMPLETED)
+        going_on.cancel()
+        if trade.done():
+            await trade
+            return times
+        await asyncio.sleep(chance.uniform(0, 0.05))  # not always right behind an answer
+        times += await disturb()
+
+
+async def kill_database(stage: Stage) -> int:
+    os.kill(stage.server.pid, signal.SIGKILL)
+    eventually(stage.server.ending)
+    await asyncio.sleep(0.4)
+    stage.server.start()
+    return 1
 
 
 async def afterwards(stage: Stage, merchant: Shop, what: str) -> None:
@@ -45,11 +57,26 @@ async def afterwards(stage: Stage, merchant: Shop, what: str) -> None:
     steps = await stage.settle()
     await merchant.nothing_is_lost()
     await stage.books_hold()
+    left = await only_lost_partial_refunds(merchant)
     stage.measured(
         what,
-        f"{len(merchant.accepted)} acknowledged requests kept, {merchant.unanswered} unanswered, {merchant.busy} answered 503; "
-        f"settled after {steps} min of virtual time",
+        f"{len(merchant.accepted):,} acknowledged requests kept, {merchant.unanswered:,} unanswered, "
+        f"{merchant.busy:,} answered 503; settled after {steps} min of virtual time, {left} left to people",
     )
+
+
+async def only_lost_partial_refunds(merchant: Shop) -> int:
+    """What may stay on the list of the unresolved, and how many: partial refunds that never reached the provider. An inquiry does
+    not tell of them (N-11), no notice will come, and repeating one might pay it out twice (N-12): a person decides."""
+    left = await merchant.stage.left_over()
+    books = {book["moid"]: book for book in await books_of(merchant)} if left else {}
+    for refund in left:
+        assert ("refund", "asking") == (refund["kind"], refund["stage"]), dict(refund)
+        assert refund["amount"] < refund["captured"], "a whole refund ends by itself"
+        assert refund["refunded"] == books[refund["order_number"]]["cancelled"], (
+            "the provider has done it, and told us"
+        )
+    return len(left)
 
 
 async def test_a_run_without_faults_leaves_sound_books(stage: Stage):
@@ -61,22 +88,14 @@ async def test_a_run_without_faults_leaves_sound_books(stage: Stage):
 
 async def test_a_database_that_is_killed_under_load_loses_no_acknowledged_payment(stage: Stage):
     """kill -9 of PostgreSQL again and again; it recovers from its log (F18)."""
-
-    async def kill_database() -> int:
-        os.kill(stage.server.pid, signal.SIGKILL)
-        eventually(stage.server.ending)
-        await asyncio.sleep(0.4)
-        stage.server.start()
-        return 1
-
     async with shop(stage) as merchant:
-        kills = await under(merchant.trade(PAYMENTS, seed=SEED), kill_database, pause_s=(0.1, 0.6))
+        kills = await under(merchant, lambda: kill_database(stage), every=12)
         assert kills >= 1
         await afterwards(stage, merchant, f"PostgreSQL killed {kills} times")
 
 
 async def test_connections_that_are_cut_at_random_cost_nothing(stage: Stage):
-    """pg_terminate_backend of a random connection of ours, many times a second (F18)."""
+    """pg_terminate_backend of a random connection of ours, after every few answers (F18)."""
 
     async def cut_one() -> int:
         with suppress(OSError):
@@ -88,31 +107,33 @@ async def test_connections_that_are_cut_at_random_cost_nothing(stage: Stage):
         return 0
 
     async with shop(stage) as merchant:
-        cuts = await under(merchant.trade(PAYMENTS, seed=SEED), cut_one, pause_s=(0.02, 0.1))
-        assert cuts >= 10
+        cuts = await under(merchant, cut_one, every=1)
+        assert cuts >= 3
         await afterwards(stage, merchant, f"{cuts} connections cut")
 
 
 async def test_a_kill_of_any_process_at_any_moment_leaves_sound_books(stage: Stage):
-    """kill -9 of serve as a whole, of one of its processes, of either worker, of the provider."""
+    """kill -9 of serve as a whole, of one of its processes, of either worker, of the provider, of PostgreSQL."""
     chance = random.Random(SEED)
 
     async def kill_one() -> int:
-        victim = chance.choice(["serve", "one server process", "worker 1", "worker 2", "simulator"])
+        victim = chance.choice([*stage.programs, "one server process", "PostgreSQL"])
         if victim == "one server process":
             for pid in chance.sample(pids := stage.programs["serve"].children(), min(1, len(pids))):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            return 1
-        stage.programs[victim].kill()
-        await asyncio.sleep(chance.uniform(0, 0.3))
-        stage.restart(victim)
+        elif victim == "PostgreSQL":
+            await kill_database(stage)
+        else:
+            stage.programs[victim].kill()
+            await asyncio.sleep(chance.uniform(0, 0.3))
+            stage.restart(victim)
         return 1
 
     async with shop(stage) as merchant:
-        kills = await under(merchant.trade(3 * PAYMENTS, seed=SEED), kill_one, pause_s=(0.3, 1.2))
+        kills = await under(merchant, kill_one, every=12)
         assert kills >= 1
-        await afterwards(stage, merchant, f"{kills} processes killed")
+        await afterwards(stage, merchant, f"{PAYMENTS:,} payments, {kills} processes killed")
 
 
 @pytest.mark.parametrize("call", ["approve", "cancel"])
@@ -123,17 +144,15 @@ async def test_a_kill_in_the_middle_of_a_call_is_found_out_by_asking(stage: Stag
         if call == "cancel":
             await merchant.pay(payment_id)
             assert await merchant.callback(payment_id, "success")
-        await arm(merchant, {"on": call, "kind": "hang_after", "seconds": 2})
+        await arm(merchant, {"on": call, "kind": "hang_after", "seconds": HANGS_S})
         if call == "approve":
             paying = asyncio.create_task(merchant.pay(payment_id))
-            await until_stage(stage, payment_id, "approving")
-            await asyncio.sleep(0.3)
+            await until_books(merchant, payment_id, "approvals")
             stage.restart("serve")
             await paying
         else:
             await merchant.refund(payment_id)
-            await until_stage(stage, payment_id, "cancelling")
-            await asyncio.sleep(0.3)
+            await until_books(merchant, payment_id, "cancelled")
             for name in ("worker 1", "worker 2"):
                 stage.restart(name)
         await afterwards(stage, merchant, f"killed during {call}")
@@ -148,20 +167,31 @@ async def test_a_worker_frozen_past_its_lease_changes_nothing_when_it_wakes(stag
         await merchant.pay(payment_id)
         assert await merchant.callback(payment_id, "success")
         stage.programs["worker 2"].kill()
-        await arm(merchant, {"on": "cancel", "kind": "hang_after", "seconds": 2})
+        await arm(merchant, {"on": "cancel", "kind": "hang_after", "seconds": HANGS_S})
         await merchant.refund(payment_id)
-        await until_cancelled(merchant, payment_id)
+        await until_books(merchant, payment_id, "cancelled")
         stage.programs["worker 1"].freeze()
-        await asyncio.sleep(2.2)  # the provider has answered by now, and nobody listens
+        assert "cancelling" == await stage_of(stage, payment_id)
         stage.advance(130)
         stage.restart("worker 2")
-        await until_stage(stage, payment_id, "done")
+
+        async def is_done() -> bool:
+            return await stage_of(stage, payment_id) == "done"
+
+        await until(is_done)
         told = await merchant.callback(payment_id, "refunded")
         stage.programs["worker 1"].thaw()
-        await asyncio.sleep(0.5)
+        stage.advance(130)
+        other = await merchant.sale(1)  # the thawed worker is at work again when this one is told
+        stage.programs["worker 2"].kill()
+        await merchant.callback(other, "awaiting redirect result")
         await afterwards(stage, merchant, "worker frozen for 130 s")
         assert told is not None
         assert 1 == sum(body["payment"]["status"] == "refunded" for body in merchant.callbacks[payment_id])
+        (books,) = [
+            book for book in await books_of(merchant) if book["moid"] == await order_of(stage, payment_id)
+        ]
+        assert 1000 == books["cancelled"]
 
 
 async def test_a_thousand_refunds_at_once_from_four_processes_never_exceed_the_payment(stage: Stage):
@@ -183,7 +213,7 @@ async def test_a_thousand_refunds_at_once_from_four_processes_never_exceed_the_p
                 "payment": wanted,
                 "callback": {"force_disable": 1},
             }
-            status, answer = await merchant.post("/v2/payment/wallet/payco/refund", body, limit_s=100)
+            status, answer = await merchant.post("/v2/payment/wallet/payco/refund", body)
             assert 200 == status, answer
             merchant.accepted[answer["request_id"]] = payment_id
 
@@ -214,32 +244,41 @@ async def books_of(merchant: Shop) -> list[dict[str, Any]]:
         return books
 
 
-async def until_cancelled(merchant: Shop, payment_id: str) -> None:
-    """Waits until the provider has done it, whoever knows that."""
-    (row,) = await merchant.stage.rows(
+async def order_of(stage: Stage, payment_id: str) -> str:
+    (row,) = await stage.rows(
         "SELECT o.order_number FROM operation o JOIN payment p USING (project_id, payment_no) "
         "WHERE p.payment_id = $1 AND o.kind = 'sale'",
         payment_id,
     )
-    for _ in range(300):
-        if any(b["cancelled"] for b in await books_of(merchant) if b["moid"] == row["order_number"]):
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{payment_id} is not cancelled")
+    number: str = row["order_number"]
+    return number
 
 
-async def until_stage(stage: Stage, payment_id: str, wanted: str) -> None:
-    """Waits until the payment's latest operation stands there."""
-    for _ in range(300):
-        rows = await stage.rows(
-            "SELECT o.stage FROM operation o JOIN payment p USING (project_id, payment_no) WHERE p.payment_id = $1 "
-            "ORDER BY operation_id DESC LIMIT 1",
-            payment_id,
-        )
-        if rows and rows[0]["stage"] == wanted:
-            return
+async def until_books(merchant: Shop, payment_id: str, what: str) -> None:
+    """Waits until the provider has done it, whoever knows that."""
+    order = await order_of(merchant.stage, payment_id)
+
+    async def done() -> bool:
+        return any(book[what] for book in await books_of(merchant) if book["moid"] == order)
+
+    await until(done)
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + HANG_GUARD_S
+    while not await holds():
+        assert time.monotonic() < deadline, "this has not come about"
         await asyncio.sleep(0.05)
-    raise AssertionError(f"{payment_id} is not {wanted}")
+
+
+async def stage_of(stage: Stage, payment_id: str) -> str | None:
+    """Where the payment's latest operation stands."""
+    rows = await stage.rows(
+        "SELECT o.stage FROM operation o JOIN payment p USING (project_id, payment_no) WHERE p.payment_id = $1 "
+        "ORDER BY operation_id DESC LIMIT 1",
+        payment_id,
+    )
+    return rows[0]["stage"] if rows else None
 
 
 async def test_four_processes_serve_one_port(stage: Stage):
