@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from tests.dashboard import OTHER_SHOP, SHOP, Answer, Browser, Member, Office, open_office
 
-from wongate.domain.rights import RIGHTS_OF, Open, Right, Role
+from wongate.domain.rights import RIGHTS_OF, Open, Role
 from wongate.flows.platform import Platform
 from wongate.web.dashboard import Dashboard
 from wongate.web.dashboard_access import Entry

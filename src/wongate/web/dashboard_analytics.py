@@ -1,19 +1,31 @@
-"""The Analytics board: tiles kept per person, moved by buttons, each a picture with its table beside it, each to be taken out."""
+"""The Analytics board: tiles kept per person, moved by hand or by button, each a picture with its table, each to be taken out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from wongate.connections.database import Tx
 from wongate.domain.rights import Right
 from wongate.flows import saved
+from wongate.reports.analytics import Ask
 from wongate.reports.sheets import csv_lines
 from wongate.web.dashboard_access import Entry, NotFound, Visit
-from wongate.web.dashboard_drawings import Drawn, draw, in_days
+from wongate.web.dashboard_drawings import Drawn, Speech, in_days
 from wongate.web.dashboard_filters import SOURCE_NAMES
+from wongate.web.dashboard_rankings import DOWN, customers, declined, hours, pivot
+from wongate.web.dashboard_series import KINDS, conversion, operations, speed, turnover
 from wongate.web.dashboard_shell import MESSAGES, N_
-from wongate.web.dashboard_tiles import FIRST_BOARD, PERIODS, TEMPLATES, TITLE_MAX, Tile
+from wongate.web.dashboard_tiles import (
+    CHARTS,
+    FIRST_BOARD,
+    MEASURES,
+    PERIODS,
+    TEMPLATES,
+    TITLE_MAX,
+    Tile,
+)
 
 if TYPE_CHECKING:
     from wongate.web.dashboard import Dashboard
@@ -27,6 +39,18 @@ MESSAGES |= {
 }
 
 Change = Callable[[list[Tile]], Sequence[Tile]]
+
+PAINTERS: Mapping[str, Callable[[Tx, Tile, Ask, Speech], Awaitable[Drawn]]] = {
+    "conversion": conversion,
+    "turnover": turnover,
+    "operations": operations,
+    "pivot": pivot,
+    "declines": declined,
+    "codes": declined,
+    "customers": customers,
+    "hours": hours,
+    "speed": speed,
+}
 
 
 def routes(dashboard: "Dashboard") -> list[Entry]:
@@ -76,7 +100,7 @@ class Analytics:
     async def _draw(self, visit: Visit, tile: Tile) -> Drawn:
         ask = tile.ask(visit.project_ids, visit.platform.clock.now(), visit.zone)
         async with self._platform.database.read() as tx:
-            return await draw(tx, tile, ask, visit.language)
+            return await PAINTERS[tile.template](tx, tile, ask, Speech(visit.language))
 
     async def _board(self, visit: Visit) -> list[Tile]:
         stored = await saved.board(self._platform, visit.who.person.person_id)
@@ -110,6 +134,10 @@ class Analytics:
             "analytics_edit.html",
             tile=tile,
             templates=TEMPLATES,
+            charts=CHARTS,
+            kinds=[("", N_("Purchases and refunds")), *KINDS.items()],
+            measures=MEASURES,
+            downs=DOWN,
             periods=PERIODS,
             sources=[("", N_("Gate and Payment Page")), *SOURCE_NAMES.items()],
             title_max=TITLE_MAX,
@@ -132,12 +160,15 @@ class Analytics:
         )
 
     async def move(self, visit: Visit) -> Response:
+        """One place `ahead` or `back`, or, dragged, to the `place` that the form names."""
         number = (await self._one(visit)).number
-        step = -1 if visit.form.get("to") == "ahead" else 1
+        aim = visit.form.get("place", "")
 
         def moved(tiles: list[Tile]) -> Sequence[Tile]:
             place = next(place for place, tile in enumerate(tiles) if tile.number == number)
-            tiles.insert(max(0, place + step), tiles.pop(place))
+            step = place + (-1 if visit.form.get("to") == "ahead" else 1)
+            aimed = int(aim) if aim.isascii() and aim.isdecimal() and len(aim) < 4 else step
+            tiles.insert(max(0, aimed), tiles.pop(place))
             return tiles
 
         return await self._change(visit, moved, "", f"#tile-{number}")
@@ -169,6 +200,8 @@ class Analytics:
     async def as_svg(self, visit: Visit) -> Response:
         """A picture for a report. It carries no script, and is a download, never a page."""
         drawn = await self._draw(visit, self._in_period(visit, await self._one(visit)))
+        if not drawn.svg:
+            raise NotFound
         return _file(drawn.svg, "image/svg+xml", f"{drawn.tile.template}.svg")
 
 
@@ -179,19 +212,26 @@ def _file(text: str, kind: str, name: str) -> Response:
 def _filled_in(visit: Visit, number: int) -> Tile:
     """A tile as the form has it; what the form does not offer falls back to the template's own."""
     form = visit.form
-    template, period, source = form.get("template", ""), form.get("period", ""), form.get("source", "")
+
+    def one_of(known: Mapping[str, str], name: str, otherwise: str) -> str:
+        return form.get(name, "") if form.get(name, "") in known else otherwise
+
     chosen = [
         int(text) for text in visit.several("project_ids") if text.isdecimal()
     ]  # the guard has looked at them
     return Tile(
         number=number,
-        template=template if template in TEMPLATES else "conversion",
+        template=one_of(TEMPLATES, "template", "conversion"),
         title=form.get("title", "").strip()[:TITLE_MAX],
-        period=period if period in PERIODS else "7d",
+        period=one_of(PERIODS, "period", "7d"),
         since=form.get("since", "")[:30],
         until=form.get("until", "")[:30],
-        source=source if source in SOURCE_NAMES else "",
+        source=one_of(SOURCE_NAMES, "source", ""),
         project_ids=tuple(chosen),
         wide=form.get("wide") == "1",
         compare=form.get("compare") == "1",
+        chart=one_of(CHARTS, "chart", ""),
+        kind=one_of(KINDS, "kind", ""),
+        measure=one_of(MEASURES, "measure", "operations"),
+        down=one_of(DOWN, "down", "time"),
     )

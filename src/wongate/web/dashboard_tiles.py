@@ -1,11 +1,11 @@
 """The tiles of an analytics board: what each asks for, and the board that somebody starts with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from wongate.reports.analytics import Ask
+from wongate.reports.analytics import Ask, Sum
 from wongate.web.dashboard_filters import moment_of, start_of_day
 from wongate.web.dashboard_shell import N_
 
@@ -22,12 +22,36 @@ _DAYS = {"today": 1, "7d": 7, "30d": 30, "90d": 90, "365d": 365}
 TEMPLATES = {
     "conversion": N_("Conversion"),
     "turnover": N_("Turnover"),
+    "operations": N_("Operations by result"),
+    "pivot": N_("Operations as a pivot table"),
     "declines": N_("Decline reasons"),
     "codes": N_("Top 10 decline codes"),
     "customers": N_("Top 10 customers"),
     "hours": N_("Payments by hour of the day"),
     "speed": N_("Time to result"),
 }
+CHARTS = {
+    "": N_("As the template has it"),
+    "columns": N_("Columns of a chart"),
+    "lines": N_("Lines"),
+    "rows": N_("Bars"),
+    "heat": N_("Heat map"),
+    "table": N_("Table alone"),
+}
+_OVER_TIME, _RANKED = ("columns", "lines", "table"), ("rows", "columns", "table")
+CHARTS_OF: Mapping[str, Sequence[str]] = {
+    "conversion": _OVER_TIME,
+    "turnover": _OVER_TIME,
+    "operations": _OVER_TIME,
+    "pivot": ("table", "columns", "lines", "rows"),
+    "declines": _RANKED,
+    "codes": _RANKED,
+    "customers": _RANKED,
+    "hours": ("heat", "table"),
+    "speed": _OVER_TIME,
+}
+"""What a template can be drawn as, its own way first."""
+MEASURES = {"operations": N_("How many"), "amount": N_("Sum in won")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +66,19 @@ class Tile:
     project_ids: tuple[int, ...] = ()
     wide: bool = False
     compare: bool = True
+    chart: str = ""
+    kind: str = ""  # type of operation, where the template asks for one
+    measure: str = "operations"
+    down: str = "time"  # rows of a pivot table
+
+    @property
+    def drawn_as(self) -> str:
+        own = CHARTS_OF[self.template]
+        return self.chart if self.chart in own else own[0]
+
+    def value(self, total: Sum) -> int:
+        """What the tile measures."""
+        return total.amount if self.measure == "amount" else total.operations
 
     @classmethod
     def of(cls, stored: Any) -> "Tile | None":

@@ -1,0 +1,166 @@
+"""Tiles that show how something went on: an hour, a day or a month after the other."""
+
+from wongate.connections.database import Tx
+from wongate.reports import analytics
+from wongate.reports.analytics import Ask, Bucket, Sum
+from wongate.web.dashboard_charts import Bar, Part
+from wongate.web.dashboard_drawings import (
+    PAID,
+    Drawn,
+    Line,
+    Speech,
+    growth,
+    link,
+    picture,
+    signed,
+    together,
+)
+from wongate.web.dashboard_shell import N_
+from wongate.web.dashboard_tiles import Tile
+
+KINDS = {"sale": N_("Purchases"), "refund": N_("Refunds")}
+ENDINGS = {
+    "success": (N_("Successful"), "good"),
+    "decline": (N_("Declined"), "bad"),
+    "error": (N_("Not accepted"), "quiet"),
+}
+LEADS_TO = {"success": PAID, "decline": "decline", "error": "error"}
+"""Statuses of the payments behind an ending."""
+
+
+async def conversion(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
+    """Successful by finished sales (E-33)."""
+    buckets = await analytics.series(tx, ask)
+    words = {status: say.text(ENDINGS[status][0]) for status in ("success", "decline")}
+    bars, lines = [], []
+    for bucket in buckets:
+        label = say.bucket(bucket, ask)
+        counts = {status: bucket.of("sale", status).operations for status in words}
+        good, bad = counts.values()
+        bars.append(Bar(label, [_ended(ask, bucket, label, s, count, say) for s, count in counts.items()]))
+        share = say.share(good, good + bad)
+        lines.append(Line([label, good, bad, share], link(ask, bucket.since, bucket.until)))
+    good, bad = (together(buckets, "sale", status).operations for status in words)
+    then = await analytics.totals(tx, ask.before) if tile.compare else {}
+    was_good, was_bad = (then.get(("sale", status), Sum()).operations for status in words)
+    now_share, was_share = (
+        100 * g / (g + b) if g + b else 0.0 for g, b in ((good, bad), (was_good, was_bad))
+    )
+    difference = now_share - was_share
+    change = signed(difference, f"{abs(difference):.1f} %p") if was_good + was_bad else ""
+    return Drawn(
+        tile,
+        say.title(tile),
+        ask,
+        say.share(good, good + bad),
+        [say.text(N_("When")), *words.values(), say.text(N_("Conversion"))],
+        lines,
+        svg=picture(tile, bars, say, say.short),
+        change=change,
+        better=difference >= 0 if change else None,
+        legend=[(ENDINGS[status][1], word) for status, word in words.items()],
+        note=say.text(
+            N_(
+                "Successful purchases ÷ purchases with a final status. Requests that were not accepted are not counted."
+            )
+        ),
+    )
+
+
+def _ended(ask: Ask, bucket: Bucket, label: str, status: str, count: int, say: Speech) -> Part:
+    word, colour = ENDINGS[status]
+    place = link(ask, bucket.since, bucket.until, status=LEADS_TO[status])
+    return Part(colour, count, f"{label}: {say.text(word)} {say.number(count)}", place)
+
+
+async def turnover(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
+    buckets = await analytics.series(tx, ask)
+    words = say.text(N_("Paid")), say.text(N_("Refunded"))
+    bars, lines = [], []
+    for bucket in buckets:
+        label = say.bucket(bucket, ask)
+        paid, back = bucket.of("sale", "success").amount, bucket.of("refund", "success").amount
+        to_paid = link(ask, bucket.since, bucket.until, status=PAID)
+        bars.append(Bar(label, [Part("main", paid, f"{label}: {words[0]} {say.won(paid)}", to_paid)]))
+        lines.append(Line([label, paid, back, paid - back], to_paid))
+    paid, back = together(buckets, "sale", "success").amount, together(buckets, "refund", "success").amount
+    then = await analytics.totals(tx, ask.before) if tile.compare else {}
+    change, better = growth(paid, then.get(("sale", "success"), Sum()).amount, say)
+    return Drawn(
+        tile,
+        say.title(tile),
+        ask,
+        say.won(paid),
+        [say.text(N_("When")), *words, say.text(N_("Paid less refunds"))],
+        lines,
+        svg=picture(tile, bars, say, say.short),
+        change=change,
+        better=better,
+        note=say.text(N_("%(sum)s went back in refunds.")) % {"sum": say.won(back)},
+    )
+
+
+async def speed(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
+    buckets = await analytics.series(tx, ask)
+    bars, lines = [], []
+    for bucket in buckets:
+        label, paid = say.bucket(bucket, ask), bucket.of("sale", "success")
+        mean = round(paid.seconds / paid.operations) if paid.operations else 0
+        place = link(ask, bucket.since, bucket.until, status=PAID)
+        bars.append(Bar(label, [Part("main", mean, f"{label}: {say.span(mean)}", place)]))
+        lines.append(Line([label, paid.operations, say.span(mean) if paid.operations else "–"], place))
+    paid = together(buckets, "sale", "success")
+    then = await analytics.totals(tx, ask.before) if tile.compare else {}
+    was = then.get(("sale", "success"), Sum())
+    overall = paid.seconds / paid.operations if paid.operations else 0.0
+    difference = overall - (was.seconds / was.operations if was.operations else 0.0)
+    change = (
+        signed(difference, say.seconds(round(abs(difference)))) if was.operations and paid.operations else ""
+    )
+    return Drawn(
+        tile,
+        say.title(tile),
+        ask,
+        say.span(overall) if paid.operations else "–",
+        [say.text(N_("When")), say.text(N_("Successful")), say.text(N_("Mean time"))],
+        lines,
+        svg=picture(tile, bars, say, say.seconds),
+        change=change,
+        better=difference <= 0 if change else None,
+        note=say.text(N_("From the purchase's opening to its success, on average.")),
+    )
+
+
+async def operations(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
+    """Operations of the chosen type by how they ended, counted or added up."""
+    buckets = await analytics.series(tx, ask)
+    spoken = say.won if tile.measure == "amount" else say.number
+    kinds = (tile.kind,) if tile.kind else tuple(KINDS)
+    bars, lines = [], []
+    for bucket in buckets:
+        label = say.bucket(bucket, ask)
+        values = [sum(tile.value(bucket.of(kind, ending)) for kind in kinds) for ending in ENDINGS]
+        conditions = {"refunds": "1"} if tile.kind == "refund" else {}
+        parts = []
+        for (ending, (word, colour)), value in zip(ENDINGS.items(), values, strict=True):
+            aim = conditions or ({"status": LEADS_TO[ending]} if tile.kind else {})
+            hint = f"{label}: {say.text(word)} {spoken(value)}"
+            parts.append(Part(colour, value, hint, link(ask, bucket.since, bucket.until, **aim)))
+        bars.append(Bar(label, parts))
+        lines.append(Line([label, *values], link(ask, bucket.since, bucket.until, **conditions)))
+    whole = sum(bar.total for bar in bars)
+    then = await analytics.totals(tx, ask.before) if tile.compare else {}
+    was = sum(tile.value(total) for (kind, _), total in then.items() if kind in kinds)
+    change, _ = growth(whole, was, say)
+    return Drawn(
+        tile,
+        say.title(tile),
+        ask,
+        spoken(whole),
+        [say.text(N_("When")), *(say.text(word) for word, _ in ENDINGS.values())],
+        lines,
+        svg=picture(tile, bars, say, say.short),
+        change=change,
+        legend=[(colour, say.text(word)) for word, colour in ENDINGS.values()],
+        note=say.text(KINDS[tile.kind]) if tile.kind else say.text(N_("Purchases and refunds together.")),
+    )
