@@ -109,7 +109,7 @@ async def test_a_sound_database_has_no_findings(open_world: OpenWorld, wongate: 
         code, said = await wongate.run(world, "audit")
         assert (0, True, True, True) == (
             code,
-            "invariants I1 I2 I4 I5 I6 I7 I8 hold\n" in said,
+            "invariants I1 I2 I3 I4 I5 I6 I7 I8 hold\n" in said,
             "rows, unbroken, head " in said,
             "unresolved: 0\n" in said,
         ), said
@@ -149,6 +149,16 @@ DAMAGE = [
         "approval intended 2 times",
         "INSERT INTO transition SELECT project_id, operation_id, 9, event, status, stage, payment_status, code, final, note, "
         "at FROM transition WHERE event = 'confirmed'",
+    ),
+    (
+        "I3",
+        "sale approved without a word of the provider",
+        "UPDATE exchange SET verdict = 'approved 999' WHERE kind = 'approve'",
+    ),
+    (
+        "I3",
+        "refund approved without a word of the provider",
+        "UPDATE exchange SET verdict = 'unanswered: time-out' WHERE kind = 'cancel'",
     ),
     (
         "I4",

@@ -1,5 +1,7 @@
-"""The invariants I1, I2 and I4 to I8 as reads of a live database: each finding names the payment and what does not fit. I3 needs
-the provider's word: `unresolved` lists where it is still missing, `wongate reconcile` asks for it.
+"""The invariants I1 to I8 as reads of a live database: each finding names the payment and what does not fit. Of I3, that the
+provider's truth equals ours, rows tell the half that the platform can break by itself: nothing became final without the
+provider's word, kept as an exchange. Whether the word still stands only the provider knows: `wongate reconcile` asks it, and
+`unresolved` lists where a word is still missing.
 
 The checks add up afresh from the rows that changes left behind; nothing here calls the code that wrote them. Each check is one
 statement, so that it sees one moment of a database in which payments go on.
@@ -17,7 +19,7 @@ from wongate.domain.signature import verify
 _MOVES = {(str(kind), str(stage), str(event)): move for (kind, stage, event), move in TABLE.items()}
 """The table with texts for keys: rows that somebody has tampered with may hold any text."""
 
-INVARIANTS = ("I1", "I2", "I4", "I5", "I6", "I7", "I8")
+INVARIANTS = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8")
 
 Secrets = Callable[[int], Awaitable[Sequence[str]]]
 """Project number -> the secrets with which its callbacks may have been signed."""
@@ -51,6 +53,27 @@ FROM transition WHERE event = 'confirmed' GROUP BY project_id, operation_id HAVI
 UNION ALL
 SELECT project_id, operation_id, format('approval sent %s times', count(DISTINCT at))
 FROM exchange WHERE kind = 'approve' GROUP BY project_id, operation_id HAVING count(DISTINCT at) > 1
+"""
+
+# The word that each end rests on, once an approval or a cancel may have been sent. A person who has looked at the PG may stand in
+# for it, and so may the provider's notice of a cancel. The sandbox's made-up past has no exchanges.
+_GROUNDLESS = """
+SELECT t.project_id, t.operation_id AS number, format('%s %s without a word of the provider', o.kind, t.event) AS text
+FROM transition t JOIN operation o ON o.project_id = t.project_id AND o.operation_id = t.operation_id
+JOIN payment p ON p.project_id = o.project_id AND p.payment_no = o.payment_no
+WHERE t.stage IN ('done', 'offered') AND t.event IN ('approved', 'declined', 'declined for now', 'undone', 'nothing to undo')
+  AND NOT p.request ? 'made_up' AND NOT o.details ? 'settled_by' AND t.note NOT LIKE 'settled by hand: %'
+  AND EXISTS (SELECT FROM transition s WHERE s.project_id = t.project_id AND s.operation_id = t.operation_id
+              AND s.event IN ('confirmed', 'sent'))
+  AND NOT (t.note = 'provider''s notice' AND EXISTS (SELECT FROM notice n JOIN operation s ON s.project_id = n.project_id
+           AND s.operation_id = n.operation_id WHERE n.project_id = o.project_id AND s.payment_no = o.payment_no))
+  AND NOT EXISTS (SELECT FROM exchange e WHERE e.project_id = t.project_id AND e.operation_id = t.operation_id AND CASE
+      WHEN o.kind = 'sale' AND t.event = 'approved' THEN e.kind = 'approve' AND e.verdict = 'approved ' || o.amount
+      WHEN o.kind = 'sale' AND t.event LIKE 'declined%' THEN e.kind = 'approve' AND e.verdict ~ '^(declined|not sent)'
+      WHEN t.event = 'undone' THEN e.kind IN ('net_cancel', 'cancel', 'inquiry') AND e.verdict ~ '^(cancelled|approved [0-9])'
+      WHEN t.event = 'nothing to undo' THEN e.kind = 'inquiry' AND e.verdict IN ('absent', 'cancelled')
+      WHEN t.event = 'approved' THEN e.verdict = CASE e.kind WHEN 'cancel' THEN 'approved ' || o.amount ELSE 'cancelled' END
+      ELSE e.kind = 'cancel' AND e.verdict LIKE 'declined%' END)
 """
 
 # A payment in `error` may name an address that is none, and a project may get its address later: neither is a lost callback.
@@ -145,6 +168,7 @@ WHERE o.stage = ANY($1) ORDER BY o.project_id, o.operation_id
 _CHECKS = (
     ("I1", _SUMS),
     ("I2", _APPROVALS),
+    ("I3", _GROUNDLESS),
     ("I4", _SILENT_ENDS),
     ("I5", _STATUSES),
     ("I6", _LEDGER),
