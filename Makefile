@@ -8,9 +8,11 @@ BIN := $(VENV)/bin
 # pip from outside fills the virtual environment, so that a Python without ensurepip (Debian's) is enough.
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --quiet
 RUN_READY := $(VENV)/.run-$(shell cksum < requirements.lock | tr -d ' ')
+FAILOVER := $(VENV)/failover
+FAILOVER_READY := $(FAILOVER)/.ready-$(shell cksum < tests/failover/requirements.lock | tr -d ' ')
 TEST_READY := $(VENV)/.test-$(shell cat requirements-test.lock package-lock.json 2>/dev/null | cksum | tr -d ' ')
 
-.PHONY: help run test test-faults simulate bench bench-compare lint fmt schema lock clean
+.PHONY: help run test test-faults test-failover simulate bench bench-compare lint fmt schema lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -23,6 +25,13 @@ test: $(TEST_READY)  ## everything that decides whether a change may land
 
 test-faults: $(TEST_READY)  ## real processes killed, cut and frozen under load (WONGATE_FAULT_PAYMENTS=1000)
 	@exec $(BIN)/python -m pytest -m faults tests/faults $(ARGS)
+
+test-failover: .etcd $(TEST_READY) $(FAILOVER_READY)  ## a Patroni cluster loses machines under load (WONGATE_FAILOVERS=3)
+	@WONGATE_PATRONI=$(CURDIR)/$(FAILOVER)/bin/patroni exec $(BIN)/python -m pytest -m faults tests/failover $(ARGS)
+
+.PHONY: .etcd
+.etcd:
+	@command -v etcd >/dev/null || { echo "make test-failover needs etcd: apt-get install etcd-server" >&2; exit 2; }
 
 simulate: $(TEST_READY)  ## seeded simulation: SEEDS=2000, SEED=123 [TRACE=1], POINTS=1 for crash points
 	@exec $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
@@ -48,6 +57,8 @@ lock:  ## resolve the dependencies anew (needs uv)
 	  --python-version 3.11 pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --python-version 3.11 --extra test pyproject.toml -c requirements.lock -o requirements-test.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 tests/failover/requirements.in -o tests/failover/requirements.lock
 
 clean:  ## forget the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build node_modules
@@ -68,4 +79,11 @@ $(TEST_READY): $(VENV)/pyvenv.cfg requirements-test.lock package-lock.json
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements-test.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@$(BIN)/python tests/setup.py
+	@touch $@
+
+# Patroni apart from everything else: python-etcd, which it needs, is no wheel.
+$(FAILOVER_READY): tests/failover/requirements.lock
+	@echo "Installing Patroni into $(FAILOVER) (once, some seconds) ..."
+	@$(PYTHON) -m venv --without-pip $(FAILOVER)
+	@$(PYTHON) -m pip --python $(FAILOVER)/bin/python --disable-pip-version-check --quiet install --require-hashes -r $<
 	@touch $@

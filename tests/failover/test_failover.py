@@ -1,0 +1,129 @@
+"""The leader of a Patroni cluster is killed under load: what was acknowledged is kept, and everything ends.
+
+`make test-failover` runs this. How often the leader is killed: WONGATE_FAILOVERS.
+"""
+
+import asyncio
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count, pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.failover.cluster import Cluster, running
+from tests.faults.stage import Shop, Stage, opened, shop_of
+from tests.faults.test_real_processes import afterwards
+
+pytestmark = pytest.mark.faults
+
+TIMES = int(os.environ.get("WONGATE_FAILOVERS", "3"))
+CUSTOMERS = 8
+BUSINESS_BETWEEN = 100
+"""Acknowledged requests and callbacks between two disturbances."""
+
+Post = tuple[str, Mapping[str, Any], Mapping[str, Any]]
+
+
+@dataclass
+class Merchant(Shop):
+    """Keeps every answer with its request, and when it came."""
+
+    answers: list[Post] = field(default_factory=list)
+    answered_at: list[float] = field(default_factory=list)
+
+    async def post(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        status, answer = await super().post(path, body)
+        self.answers.append((path, body, answer))
+        self.answered_at.append(time.monotonic())
+        return status, answer
+
+    async def trade_until(self, closed: asyncio.Event) -> None:
+        """Payers come one after another; one in four of the payments is refunded, in whole."""
+        chance, numbers = random.Random(1), count()
+
+        async def serve_customers() -> None:
+            while not closed.is_set():
+                payment_id = await self.sale(next(numbers))
+                await self.pay(payment_id)
+                if chance.random() < 0.25:
+                    await self.refund(payment_id)
+
+        await asyncio.gather(*(serve_customers() for _ in range(CUSTOMERS)))
+
+    def longest_silence_s(self, since: float) -> float:
+        """Seconds between two acknowledgements since that moment."""
+        moments = [since, *(at for at in self.answered_at if at >= since)]
+        return max(later - earlier for earlier, later in pairwise(moments))
+
+    async def resends_are_answered_alike(self) -> None:
+        answers, self.answers = self.answers, []
+        for path, body, first in answers:
+            status, again = await super().post(path, dict(body))
+            assert (200, first) == (status, again)
+
+
+@pytest.fixture(scope="module")
+def shared_stage() -> Iterator[Stage]:
+    """The platform as real processes on the URL of three hosts."""
+    with (
+        tempfile.TemporaryDirectory(prefix="wongate-failover-") as name,
+        opened(Path(name), running) as stage,
+    ):
+        yield stage
+
+
+@pytest.fixture
+def stage(shared_stage: Stage, record_property: Callable[[str, str], None]) -> Stage:
+    shared_stage.measured = record_property
+    return shared_stage
+
+
+Disturb = Callable[[Cluster], None]
+
+
+def lose_the_leader(cluster: Cluster) -> None:
+    """kill -9 of Patroni, PostgreSQL and every backend at once; the machine comes back when another one leads."""
+    leader = cluster.node_with("leader")
+    leader.kill()
+    cluster.wait_for_another("leader", leader)
+
+
+def lose_the_synchronous_standby(cluster: Cluster) -> None:
+    standby = cluster.node_with("sync_standby")
+    standby.kill()
+    cluster.wait_for_another("sync_standby", standby)
+
+
+def switch_over(cluster: Cluster) -> None:
+    """As `patronictl switchover` does before maintenance."""
+    leader = cluster.node_with("leader")
+    leader.ask("/switchover", {"leader": leader.name})
+    cluster.wait_for_another("leader", leader)
+
+
+@pytest.mark.parametrize("disturb", [lose_the_leader, lose_the_synchronous_standby, switch_over])
+async def test_no_acknowledged_payment_is_lost_with_a_machine(stage: Stage, disturb: Disturb):
+    cluster = stage.server
+    assert isinstance(cluster, Cluster)
+    silences_s = []
+    async with shop_of(Merchant, stage) as merchant:
+        closed = asyncio.Event()
+        async with asyncio.TaskGroup() as business:
+            business.create_task(merchant.trade_until(closed))
+            for _ in range(TIMES):
+                await merchant.progresses(by=BUSINESS_BETWEEN)
+                since = time.monotonic()
+                await asyncio.to_thread(disturb, cluster)
+                cluster.start_who_is_down()
+                await merchant.progresses(by=BUSINESS_BETWEEN)
+                silences_s.append(merchant.longest_silence_s(since))
+                await asyncio.to_thread(cluster.wait_until_whole)
+            closed.set()
+        await afterwards(stage, merchant, disturb.__name__.replace("_", " "))
+        await merchant.resends_are_answered_alike()
+        stage.measured("seconds without a commit", ", ".join(f"{silence_s:.1f}" for silence_s in silences_s))
