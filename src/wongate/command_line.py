@@ -96,12 +96,17 @@ def _add_running(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def _add_keeping(commands: "argparse._SubParsersAction[Any]") -> None:
-    _command(
+    migrate = _command(
         commands,
         "migrate",
         "commands:migrate",
         "Brings the database's tables up to date. Safe while servers run.",
         "WONGATE_DATABASE_URL=postgresql://... wongate migrate",
+    )
+    migrate.add_argument(
+        "--distribute",
+        action="store_true",
+        help="then spread the tables over the servers of a Citus cluster (docs/scale.md)",
     )
     database = _command(
         commands,

@@ -27,6 +27,7 @@ from wongate.providers.nicepay.accounts import (
 from wongate.settings import SettingsError, load
 from wongate.store import migrate as migrations
 from wongate.store import projects
+from wongate.store.distribute import NotDistributable, distribute
 
 SECRET_BYTES = 32
 
@@ -37,7 +38,17 @@ def migrate(options: argparse.Namespace) -> int:
         raise SettingsError("WONGATE_DATABASE_URL is missing: a postgresql:// URL")
     applied = asyncio.run(migrations.migrate(url))
     print("\n".join(f"applied {name}" for name in applied) if applied else "nothing to do, all is up to date")
+    if options.distribute:
+        _distribute(url)
     return 0
+
+
+def _distribute(url: str) -> None:
+    try:
+        done = asyncio.run(distribute(url, print))
+    except NotDistributable as reason:
+        raise Mistake(str(reason)) from None
+    print(f"{done} tables distributed" if done else "nothing to distribute, all tables are where they belong")
 
 
 def project_create(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from wongate.connections.hosts import Hosts
 from wongate.connections.json_text import dumps
 
 T = TypeVar("T")
@@ -23,6 +24,7 @@ LOST = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,  # the leader became a standby; a new connection finds the new one
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what asyncpg says of a connection that broke in the middle of an exchange
     asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
@@ -77,13 +79,18 @@ class Database:
         `spread`: tables are spread over several servers; found out from the server where it is not told.
         """
 
+        hosts = Hosts(url)
+
+        async def another(*_: Any, **options: Any) -> Any:
+            return await hosts.connect(**options)
+
         async def prepare(connection: Any) -> None:
             await _speak_json(connection)
             connection.spread = await connection.fetchval(_KNOWS_CITUS) if spread is None else spread
 
         try:
             pool = await asyncpg.create_pool(
-                url,
+                connect=another,
                 min_size=1,
                 max_size=size,
                 init=prepare,
@@ -152,6 +159,14 @@ class Database:
                     raise Unavailable(str(error)) from error
                 await asyncio.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
+
+
+async def connect(url: str, **options: Any) -> asyncpg.Connection:
+    """One connection, for what is done once, with asyncpg's options. Raises Unavailable."""
+    try:
+        return await Hosts(url).connect(**options)
+    except (OSError, ValueError, asyncpg.PostgresError, *LOST) as error:
+        raise Unavailable(f"cannot connect to the database: {error}") from error
 
 
 async def _speak_json(connection: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import asyncpg
 
-from wongate.connections.database import Unavailable
+from wongate.connections.database import connect
 
 FILES = Path(__file__).parent / "migrations"
 _LIST = (
@@ -20,7 +20,7 @@ async def migrate(url: str) -> list[str]:
 
     Raises Unavailable when the server is not there or lets nobody in.
     """
-    connection = await _connect(url)
+    connection = await connect(url)
     try:
         # IF NOT EXISTS does not help two starters at the same moment: the second gets one of these, and the table.
         with suppress(
@@ -38,13 +38,6 @@ async def make(connection: asyncpg.Connection, names: Collection[str]) -> None:
     for path in sorted(FILES.glob("*.sql")):
         if path.stem in names:
             await _apply(connection, path)
-
-
-async def _connect(url: str) -> asyncpg.Connection:
-    try:
-        return await asyncpg.connect(url)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Unavailable(f"cannot connect to the database: {error}") from error
 
 
 async def _apply(connection: asyncpg.Connection, path: Path) -> bool:
