@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.web.description import check_answer, document, operations, resolved, validator
+import yaml  # type: ignore[import-untyped]  # comes with schemathesis
+from tests.web.description import FILE, check_answer, codes_of, document, operations, resolved, validator
 from tests.world import PROJECT_ID, SECRET, Answer, OpenWorld, World, ask, signed_bytes
 
 from wongate.domain import codes, members
@@ -24,12 +25,12 @@ def instance(template: str) -> str:
 
 
 def request_schema(template: str) -> Any:
-    return document()["paths"][template]["post"]["requestBody"]["content"]["application/json"]
+    return resolved(document()["paths"][template]["post"]["requestBody"])["content"]["application/json"]
 
 
 def request_examples() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for template, operation in operations():
-        content = operation["requestBody"]["content"]["application/json"]
+        content = resolved(operation["requestBody"])["content"]["application/json"]
         for name, example in content.get("examples", {}).items():
             yield template, name, example["value"]
 
@@ -47,6 +48,38 @@ async def post(world: World, template: str, body: Mapping[str, Any]) -> Answer:
     answer = await ask(world.app, "POST", path, signed_bytes(path, body))
     check_answer(template, answer.status, answer.body)
     return answer
+
+
+# --- a document that every tool can read ---
+
+
+def test_the_document_is_plain_yaml():
+    """Merge keys, anchors and aliases are YAML that many tools refuse; OpenAPI has references of its own."""
+    events = yaml.parse(FILE.read_text("utf-8"))
+    marks = [event for event in events if getattr(event, "anchor", None)]
+    assert [] == marks
+    assert "<<" not in FILE.read_text("utf-8")
+
+
+def references(node: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(node, Mapping):
+        if "$ref" in node:
+            yield node
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_every_reference_leads_somewhere_and_stands_alone_outside_schemas():
+    """Tools ignore what stands beside the reference to an answer or a request."""
+    found = list(references(document()))
+    for reference in found:
+        assert isinstance(resolved(reference), Mapping), reference
+        if "/schemas/" not in reference["$ref"]:
+            assert {"$ref"} == set(reference)
+    assert len(found) > 100
 
 
 # --- paths ---
@@ -255,8 +288,9 @@ def test_described_answers_fit_their_own_schemas():
 
 def test_described_codes_exist():
     for template, operation in operations():
-        for status, response in operation["responses"].items():
-            listed = resolved(response).get("x-codes", [])
+        assert operation.get("x-codes", {}).keys() <= operation["responses"].keys(), template
+        for status in operation["responses"]:
+            listed = codes_of(operation, status)
             assert set(listed) <= {str(code) for code in codes.MESSAGES}, (template, status)
             assert (status == "200") == (listed == []), (template, status)
 
