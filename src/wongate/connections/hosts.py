@@ -15,7 +15,7 @@ SILENT_S = 10
 """Seconds until a connection to a machine that vanished without a word counts as lost. Without a limit statements hang until
 asyncpg's own, a minute, three times as long as a cluster takes to choose a new leader."""
 
-_HOSTS = re.compile(r"^(?P<head>[a-z]+://(?:[^@/?]*@)?)(?P<hosts>[^/?]*,[^/?]*)(?P<rest>.*)$", re.DOTALL)
+_HOSTS = re.compile(r"^(?P<head>[a-z]+://(?:[^@/?]*@)?)(?P<hosts>[^@/?]*,[^@/?]*)(?P<rest>(?:[/?].*)?)$", re.DOTALL)
 
 _PASSED_BY = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
 """What one host of several may answer with: nobody there, starting up, a standby where the leader is wanted."""
@@ -24,8 +24,9 @@ _PASSED_BY = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.Targ
 class Hosts:
     """The servers of a URL. Whoever answered last is asked first the next time."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, connect_s: float = CONNECT_S) -> None:
         self._urls = each(url)
+        self._connect_s = connect_s
 
     async def connect(self, **options: Any) -> asyncpg.Connection:
         """Options are asyncpg's. Raises what the last host answered."""
@@ -33,7 +34,7 @@ class Hosts:
             return _watched(await asyncpg.connect(self._urls[0], **options))
         for url in list(self._urls):
             try:
-                connection = await asyncpg.connect(url, **{**options, "timeout": CONNECT_S})
+                connection = await asyncpg.connect(url, **{**options, "timeout": self._connect_s})
             except _PASSED_BY as error:
                 last = error
                 continue
