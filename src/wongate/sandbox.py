@@ -214,12 +214,10 @@ def _children(
     data: Path, addresses: Addresses, credentials: Credentials, port: int
 ) -> list[tuple[Child, str | None]]:
     merchants = data / "merchants.json"
-    notice_url = f"{addresses.gate_url}/notice/nicepay"
+    notices = {"notices": True, "notice_url": f"{addresses.gate_url}/notice/nicepay"}
     _write_private(
         merchants,
-        json.dumps(
-            [{"mid": credentials.merchant_id, "key": credentials.merchant_key, "notice_url": notice_url}]
-        ),
+        json.dumps([{"mid": credentials.merchant_id, "key": credentials.merchant_key, **notices}]),
     )
     environment = {
         "WONGATE_DATABASE_URL": addresses.database_url,
