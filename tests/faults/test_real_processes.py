@@ -33,15 +33,29 @@ async def under(merchant: Shop, disturb: Disturbing, *, every: int) -> int:
     """Disturbs the trade again and again, on average after `every` acknowledged requests and callbacks; how often."""
     chance, times = random.Random(SEED), 0
     trade = asyncio.create_task(merchant.trade(PAYMENTS, seed=SEED))
+    supervisor = asyncio.create_task(supervise(merchant.stage))
+    try:
+        while not trade.done():
+            going_on = asyncio.create_task(merchant.progresses(chance.randint(1, 2 * every)))
+            await asyncio.wait([trade, going_on, supervisor], return_when=asyncio.FIRST_COMPLETED)
+            going_on.cancel()
+            if supervisor.done():
+                await supervisor  # it never ends by itself
+            await asyncio.sleep(chance.uniform(0, 0.05))  # not always right behind an answer
+            times += 0 if trade.done() else await disturb()
+        await trade
+    finally:
+        supervisor.cancel()
+    return times
+
+
+async def supervise(stage: Stage) -> None:
+    """Starts again what has ended, as a supervisor of services does: `serve` ends when a process of its own cannot start."""
     while True:
-        going_on = asyncio.create_task(merchant.progresses(chance.randint(1, 2 * every)))
-        await asyncio.wait([trade, going_on], return_when=asyncio.FIRST_COMPLETED)
-        going_on.cancel()
-        if trade.done():
-            await trade
-            return times
-        await asyncio.sleep(chance.uniform(0, 0.05))  # not always right behind an answer
-        times += await disturb()
+        for name, program in stage.programs.items():
+            if not program.runs:
+                stage.restart(name)
+        await asyncio.sleep(0.2)
 
 
 async def kill_database(stage: Stage) -> int:
@@ -126,8 +140,6 @@ async def test_a_kill_of_any_process_at_any_moment_leaves_sound_books(stage: Sta
             await kill_database(stage)
         else:
             stage.programs[victim].kill()
-            await asyncio.sleep(chance.uniform(0, 0.3))
-            stage.restart(victim)
         return 1
 
     async with shop(stage) as merchant:
