@@ -38,7 +38,9 @@ async def by_dashboard(world: World, sale: Sale, amount: int, form_key: str) -> 
     """The Dashboard's refund button; False when it saw that nothing was left."""
     project = await world.platform.project(PROJECT_ID)
     async with world.platform.database.read() as tx:
-        payment = await payments.load(tx, PROJECT_ID, (await sale.row())["payment_no"])
+        payment, _ = await payments.with_operations(
+            tx, PROJECT_ID, payment_no=(await sale.row())["payment_no"]
+        ) or (None, [])
     assert project is not None
     assert payment is not None
     try:

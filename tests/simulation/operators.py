@@ -167,7 +167,10 @@ class Operators:
         async def pressed(platform: Platform, door: Door) -> Any:
             project = await platform.project(PROJECT_ID)
             async with platform.database.read() as tx:
-                payment = await payments.load(tx, PROJECT_ID, row["payment_no"])
+                payment, _ = await payments.with_operations(tx, PROJECT_ID, payment_no=row["payment_no"]) or (
+                    None,
+                    [],
+                )
             assert project is not None
             assert payment is not None
             return await story(platform, door, project, payment)

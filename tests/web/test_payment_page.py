@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from tests.web.payer import Payer, page_path, parameters, sdk_url, window_of
 from tests.world import PROJECT_ID, OpenWorld, World, ask
 
 from wongate.flows import page as paying
+from wongate.flows import status
 
 
 async def callbacks(world: World) -> list[tuple[str, str]]:
@@ -174,6 +175,52 @@ async def test_opening_a_page_costs_one_read(open_world: OpenWorld):
         world.platform.database.read = counted  # type: ignore[method-assign]
         await payer.get(page_path(payment_id="another"))
         assert (200, 1) == (payer.answer.status, trips)
+
+
+class Meddled:
+    """A connection between whose statements the world goes on."""
+
+    def __init__(self, connection: Any, meanwhile: Callable[[], Awaitable[Any]]) -> None:
+        self._connection = connection
+        self._meanwhile = meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*arguments: Any) -> Any:
+            found = await getattr(self._connection, name)(*arguments)
+            await self._meanwhile()
+            return found
+
+        return call
+
+
+async def test_a_payment_is_read_as_it_stood_at_one_moment(open_world: OpenWorld):
+    """It was not: a payment still in work with a sale that was done made a page that waited for ever."""
+    async with open_world() as world:
+        payer = Payer(world)
+        await payer.get(page_path())
+        form = await payer.pay()
+        read = world.platform.database.read
+
+        @asynccontextmanager
+        async def meddled() -> AsyncIterator[Any]:
+            async with read() as connection:
+                yield Meddled(connection, pay_meanwhile)
+
+        async def pay_meanwhile() -> None:
+            world.platform.database.read = read  # type: ignore[method-assign]
+            await Payer(world).choose(form)
+
+        project = await world.platform.project(PROJECT_ID)
+        number = await world.value("SELECT payment_no FROM payment")
+        world.platform.database.read = meddled  # type: ignore[method-assign]
+        assert project is not None
+        standing = await status.by_payment_no(world.platform, project, number)
+        assert standing is not None
+        assert ("awaiting redirect result", "waiting") == (
+            standing.payment.status,
+            standing.operations[0].stage,
+        )
+        assert "success" == await world.value("SELECT status FROM payment")
 
 
 # --- paying ---------------------------------------------------------------------------------------------------------------------

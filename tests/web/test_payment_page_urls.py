@@ -33,7 +33,7 @@ def npm_url(payment_id: str, **values: Any) -> str:
 SDKS = {"PyPI": sdk_url, "npm": npm_url}
 
 
-@pytest.fixture(scope="module", params=SDKS.values(), ids=SDKS.keys())
+@pytest.fixture(scope="module", params=list(SDKS.values()), ids=list(SDKS))
 def path(request: pytest.FixtureRequest) -> str:
     url: str = request.param("order-1", **ASKED)
     return url.removeprefix(PAGE_URL)

@@ -19,12 +19,8 @@ class Standing:
 
 async def by_payment_id(platform: Platform, project: Project, payment_id: str) -> Standing | None:
     async with platform.database.read() as tx:
-        payment = await payments.by_key(tx, project.project_id, payment_key(payment_id))
-        if payment is None:
-            return None
-        return Standing(
-            project, payment, await payments.operations(tx, project.project_id, payment.payment_no)
-        )
+        found = await payments.with_operations(tx, project.project_id, key=payment_key(payment_id))
+    return Standing(project, *found) if found else None
 
 
 async def by_request_id(
@@ -39,12 +35,11 @@ async def by_request_id(
         if operation is None or operation.request_id != request_id:
             return None
     standing = await by_payment_no(platform, project, operation.payment_no)
-    return (standing, operation) if standing else None
+    assert standing is not None  # noqa: S101 - its operation was read a moment ago
+    return standing, next(item for item in standing.operations if item.operation_id == operation_id)
 
 
 async def by_payment_no(platform: Platform, project: Project, payment_no: int) -> Standing | None:
     async with platform.database.read() as tx:
-        payment = await payments.load(tx, project.project_id, payment_no)
-        if payment is None:
-            return None
-        return Standing(project, payment, await payments.operations(tx, project.project_id, payment_no))
+        found = await payments.with_operations(tx, project.project_id, payment_no=payment_no)
+    return Standing(project, *found) if found else None

@@ -54,6 +54,14 @@ _OPERATION_COLUMNS = f"{_OPERATION_KEY}, {_OPERATION_FIXED}, {_OPERATION_LIVE}"
 _SELECT_PAYMENT = f"SELECT {names(_PAYMENT_COLUMNS)} FROM payment"
 _SELECT_OPERATION = f"SELECT {names(_OPERATION_COLUMNS)} FROM operation"
 
+_PAYMENT_NAMES, _OPERATION_NAMES = (
+    names(columns).split(", ") for columns in (_PAYMENT_COLUMNS, _OPERATION_COLUMNS)
+)
+_SELECT_BOTH = (
+    f"SELECT {', '.join([*(f'p.{name}' for name in _PAYMENT_NAMES), *(f'o.{name}' for name in _OPERATION_NAMES)])} "
+    "FROM payment p JOIN operation o ON o.project_id = p.project_id AND o.payment_no = p.payment_no "
+)
+
 _NEW_PAYMENT = f"{_PAYMENT_COLUMNS}, payment_key text"
 _UNLESS_TAKEN = " ON CONFLICT ON CONSTRAINT payment_id_once DO NOTHING RETURNING payment_no"
 _INSERT_PAYMENTS = insert("payment", _NEW_PAYMENT, _UNLESS_TAKEN)
@@ -170,11 +178,24 @@ async def by_key(tx: Tx, project_id: int, key: str) -> Payment | None:
     return _payment(row) if row else None
 
 
-async def load(tx: Tx, project_id: int, payment_no: int) -> Payment | None:
-    row = await tx.fetchrow(
-        f"{_SELECT_PAYMENT} WHERE project_id = $1 AND payment_no = $2", project_id, payment_no
+async def with_operations(
+    tx: Tx, project_id: int, *, payment_no: int | None = None, key: str | None = None
+) -> tuple[Payment, list[Operation]] | None:
+    """The payment of that number or key with its operations, oldest first (E-21), all of one moment: by two statements a
+    payment was read that was still in work while its sale was done, and a page waited for a change that had already come."""
+    column, value = ("payment_key", key) if payment_no is None else ("payment_no", payment_no)
+    rows = await tx.fetch(
+        f"{_SELECT_BOTH} WHERE p.project_id = $1 AND p.{column} = $2 ORDER BY o.operation_id",
+        project_id,
+        value,
     )
-    return _payment(row) if row else None
+    if not rows:
+        return None
+    split = len(_PAYMENT_NAMES)
+    payment = _payment(dict(zip(_PAYMENT_NAMES, rows[0].values(), strict=False)))
+    return payment, [
+        _operation(dict(zip(_OPERATION_NAMES, list(row.values())[split:], strict=True))) for row in rows
+    ]
 
 
 async def operation(tx: Tx, project_id: int, operation_id: int) -> Operation | None:
