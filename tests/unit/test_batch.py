@@ -24,6 +24,20 @@ async def test_what_waits_at_the_same_moment_is_flushed_together() -> None:
     assert [8, 8, 4] == sizes[-3:]
 
 
+async def test_a_caller_that_comes_again_at_once_is_not_forgotten() -> None:
+    """The work that was just done must not be taken for work that goes on."""
+
+    async def flush(items: Sequence[int]) -> Sequence[int]:
+        return list(items)
+
+    batch: Batch[int, int] = Batch(flush, side_by_side=1)
+
+    async def again_and_again() -> list[int]:
+        return [await batch.submit(number) for number in range(5)]
+
+    assert [0, 1, 2, 3, 4] == await asyncio.wait_for(again_and_again(), 5)
+
+
 async def test_a_bad_item_fails_alone() -> None:
     async def flush(items: Sequence[int]) -> Sequence[int]:
         if 3 in items:

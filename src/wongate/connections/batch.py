@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from wongate.connections.database import Unavailable
 
@@ -44,12 +44,17 @@ class Batch(Generic[Item, Result]):
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if len(self._running) < self._side_by_side:
-            task = asyncio.create_task(self._work())
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._running.add(asyncio.create_task(self._work()))
         return await future
 
     async def _work(self) -> None:
+        try:
+            await self._flush_all()
+        finally:
+            # At once: a done callback runs later, and what is submitted in between would wait for the next caller.
+            self._running.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _flush_all(self) -> None:
         while self._waiting:
             taken, self._waiting = self._waiting[: self._size_max], self._waiting[self._size_max :]
             results = await self._results([item for item, _ in taken])
