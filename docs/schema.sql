@@ -41,9 +41,8 @@ CREATE TABLE attempt (
     error text NOT NULL DEFAULT ''::text,
     response text NOT NULL DEFAULT ''::text,
     by_hand boolean NOT NULL DEFAULT false,
-    CONSTRAINT attempt_pkey PRIMARY KEY (project_id, operation_id, callback_id, attempt),
-    CONSTRAINT attempt_project_id_operation_id_callback_id_fkey FOREIGN KEY (project_id, operation_id, callback_id) REFERENCES callback(project_id, operation_id, callback_id)
-);
+    CONSTRAINT attempt_pkey PRIMARY KEY (project_id, operation_id, callback_id, attempt)
+) PARTITION BY RANGE (operation_id);
 
 CREATE TABLE audit_entry (
     seq bigint NOT NULL,
@@ -98,10 +97,10 @@ CREATE TABLE callback (
     by_hand_at timestamp with time zone,
     CONSTRAINT callback_pkey PRIMARY KEY (project_id, operation_id, callback_id),
     CONSTRAINT callback_project_id_operation_id_seq_fkey FOREIGN KEY (project_id, operation_id, seq) REFERENCES transition(project_id, operation_id, seq)
-);
-CREATE INDEX callback_by_hand ON public.callback USING btree (project_id, by_hand_at) WHERE (by_hand_at IS NOT NULL);
-CREATE INDEX callback_failing ON public.callback USING btree (project_id, payment_no) WHERE ((failures > 0) AND (state = ANY (ARRAY['waiting'::text, 'failed'::text])));
-CREATE INDEX callback_waiting ON public.callback USING btree (project_id, lane, due_at) WHERE (state = 'waiting'::text);
+) PARTITION BY RANGE (operation_id);
+CREATE INDEX callback_by_hand ON ONLY public.callback USING btree (project_id, by_hand_at) WHERE (by_hand_at IS NOT NULL);
+CREATE INDEX callback_failing ON ONLY public.callback USING btree (project_id, payment_no) WHERE ((failures > 0) AND (state = ANY (ARRAY['waiting'::text, 'failed'::text])));
+CREATE INDEX callback_waiting ON ONLY public.callback USING btree (project_id, lane, due_at) WHERE (state = 'waiting'::text);
 
 CREATE TABLE difference (
     project_id bigint NOT NULL,
@@ -128,7 +127,7 @@ CREATE TABLE exchange (
     verdict text NOT NULL,
     CONSTRAINT exchange_pkey PRIMARY KEY (project_id, operation_id, exchange_no),
     CONSTRAINT exchange_project_id_operation_id_fkey FOREIGN KEY (project_id, operation_id) REFERENCES operation(project_id, operation_id)
-);
+) PARTITION BY RANGE (operation_id);
 
 CREATE TABLE export (
     export_id bigint NOT NULL,

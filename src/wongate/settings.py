@@ -28,11 +28,25 @@ class Settings:
     mail_from: str = "wongate@localhost"
     trusted_proxies: tuple[str, ...] = ()
     clock_file: Path | None = None
+    keep_exchanges_days: int = 1830
+    keep_callbacks_days: int = 1830
+    keep_attempts_days: int = 1830
     log_level: str = "INFO"
+
+
+KEEP_DAYS_MIN = 40
+"""Callbacks are tried for ten days, and a month is dropped as a whole."""
 
 
 def _switch(text: str) -> bool:
     return {"1": True, "true": True, "0": False, "false": False, "": False}[text.lower()]
+
+
+def _keep_days(text: str) -> int:
+    days = int(text)
+    if days < KEEP_DAYS_MIN:
+        raise ValueError(days)
+    return days
 
 
 _KINDS: dict[str, Callable[[str], Any]] = {
@@ -44,6 +58,9 @@ _KINDS: dict[str, Callable[[str], Any]] = {
     "trusted_proxies": lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
     "callback_http": _switch,
     "data_push": _switch,
+    "keep_exchanges_days": _keep_days,
+    "keep_callbacks_days": _keep_days,
+    "keep_attempts_days": _keep_days,
     "clock_file": lambda text: Path(text) if text else None,
 }
 
@@ -59,7 +76,8 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         try:
             values[name] = _KINDS.get(name, str)(text.strip())
         except (ValueError, KeyError):
-            raise SettingsError(f"{variable} cannot be read: {text!r}") from None
+            hint = f" ({KEEP_DAYS_MIN} or more are needed)" if name.startswith("keep_") else ""
+            raise SettingsError(f"{variable} cannot be read: {text!r}{hint}") from None
     for name, what in (("database_url", "a postgresql:// URL"), ("master_key", "32 random bytes in base64")):
         if not values.get(name):
             raise SettingsError(

@@ -2,19 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from wongate.app import PATIENCE_S, opened
 from wongate.connections.mail import mailer_of
 from wongate.domain.lifecycle import IllegalMove
 from wongate.domain.payment import Operation
-from wongate.flows import notice, reconcile, rungs, schedules
+from wongate.flows import notice, reconcile, retention, rungs, schedules
 from wongate.flows.deliver import Delivery
 from wongate.flows.export import Exporting
 from wongate.flows.mailing import Mailing
 from wongate.flows.platform import Platform
 from wongate.flows.push import Pushing
 from wongate.flows.resend import Resending
+from wongate.flows.retention import Retention
 from wongate.flows.roll_up import RollUp
 from wongate.flows.settle import Door
 from wongate.settings import Settings, SettingsError
@@ -37,7 +38,7 @@ AT_ONCE = 64
 async def work(settings: Settings, stop: asyncio.Event) -> None:
     """Runs all duties until `stop` is set; sends that are under way are waited for."""
     async with opened(settings, patience_s=PATIENCE_S) as platform:
-        await run_duties(platform, stop, _mailing(platform, settings))
+        await run_duties(platform, stop, _mailing(platform, settings), _keep_days(settings))
 
 
 def _mailing(platform: Platform, settings: Settings) -> Mailing:
@@ -49,8 +50,21 @@ def _mailing(platform: Platform, settings: Settings) -> Mailing:
     return Mailing(platform, mailer, composer(platform.clock, settings.mail_from, platform.page_url))
 
 
-async def run_duties(platform: Platform, stop: asyncio.Event, mailing: Mailing | None = None) -> None:
-    """Without `mailing` mails wait for another worker."""
+def _keep_days(settings: Settings) -> Mapping[str, int]:
+    return {
+        "exchange": settings.keep_exchanges_days,
+        "callback": settings.keep_callbacks_days,
+        "attempt": settings.keep_attempts_days,
+    }
+
+
+async def run_duties(
+    platform: Platform,
+    stop: asyncio.Event,
+    mailing: Mailing | None = None,
+    keep_days: Mapping[str, int] | None = None,
+) -> None:
+    """Without `mailing` mails wait for another worker; history that `keep_days` does not name is kept for ever."""
     door = Door(platform)
     delivery = Delivery(platform)
     resending = Resending(platform)
@@ -73,6 +87,7 @@ async def run_duties(platform: Platform, stop: asyncio.Event, mailing: Mailing |
     await asyncio.gather(
         *(_repeat(name, duty, stop) for name, duty in duties.items()),
         *(_repeat(name, duty, stop, idle_s=UNHURRIED_S) for name, duty in unhurried.items()),
+        _repeat("retention", Retention(platform, keep_days or {}).tick, stop, idle_s=retention.EVERY_S),
     )
     await waking.drain()
     await delivery.drain()

@@ -39,9 +39,14 @@ async def test_a_full_disk_refuses_with_503_and_loses_nothing(open_world: OpenWo
             with (small_disk / "ballast").open("wb") as ballast:
                 fill(ballast.fileno())
                 accepted += await sell_until_refused(world)
-                assert (await world.post(SALE, world.sale_body())).status in (200, 503)  # never anything worse
+                assert (await world.post(SALE, world.sale_body())).status in (
+                    200,
+                    503,
+                )  # never anything worse
             (small_disk / "ballast").unlink()
-            if server.ending() is not None:  # without room for its log PostgreSQL gives up; a supervisor starts it again
+            if (
+                server.ending() is not None
+            ):  # without room for its log PostgreSQL gives up; a supervisor starts it again
                 server.start()
             await world.paid_sale()
             for sale in accepted:  # the same request again is answered with the stored answer: it was kept

@@ -78,7 +78,6 @@ GUARDS = (
     ("payment", "refunds_within_captured"),
     ("ledger_entry", "ledger_entry_project_id_operation_id_seq_fkey"),
     ("callback", "callback_project_id_operation_id_seq_fkey"),
-    ("attempt", "attempt_project_id_operation_id_callback_id_fkey"),
 )
 
 

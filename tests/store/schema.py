@@ -21,20 +21,20 @@ _COLUMNS = """
     FROM pg_class c
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-    WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
     ORDER BY c.relname, a.attnum
 """
 # PostgreSQL 18 lists NOT NULL among the constraints ('n'); the columns tell it already.
 _CONSTRAINTS = """
-    SELECT conrelid::regclass::text AS table, conname AS name, pg_get_constraintdef(oid) AS definition
-    FROM pg_constraint
-    WHERE connamespace = 'public'::regnamespace AND conrelid <> 0 AND contype <> 'n'
+    SELECT conrelid::regclass::text AS table, conname AS name, pg_get_constraintdef(o.oid) AS definition
+    FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid AND NOT c.relispartition
+    WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
     ORDER BY 1, position(contype::text IN 'pufcx'), conname
 """
 _INDEXES = """
     SELECT i.indrelid::regclass::text AS table, pg_get_indexdef(i.indexrelid) AS definition
     FROM pg_index i
-    JOIN pg_class c ON c.oid = i.indrelid AND c.relnamespace = 'public'::regnamespace
+    JOIN pg_class c ON c.oid = i.indrelid AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
     WHERE NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x'))
     ORDER BY 1, 2
 """
@@ -49,16 +49,24 @@ _OTHERS = """
 """
 
 
+_PARTITIONED = """
+    SELECT partrelid::regclass::text AS table, pg_get_partkeydef(partrelid) AS by FROM pg_partitioned_table
+"""
+
+
 async def dump(url: str) -> str:
-    """Tables with columns and constraints, then indexes; alphabetical, columns as they were made."""
+    """Tables with columns and constraints, then indexes; alphabetical, columns as they were made. Partitions, which come and go
+    with the months, are left out."""
     connection = await asyncpg.connect(url)
     try:
-        columns, constraints, indexes, others = [
-            await connection.fetch(query) for query in (_COLUMNS, _CONSTRAINTS, _INDEXES, _OTHERS)
+        columns, constraints, indexes, others, partitioned = [
+            await connection.fetch(query)
+            for query in (_COLUMNS, _CONSTRAINTS, _INDEXES, _OTHERS, _PARTITIONED)
         ]
     finally:
         await connection.close()
     parts = [HEAD]
+    cut = {row["table"]: f" PARTITION BY {row['by']}" for row in partitioned}
     for table in dict.fromkeys(row["table"] for row in columns):
         lines = [_column(row) for row in columns if row["table"] == table]
         lines += [
@@ -66,7 +74,7 @@ async def dump(url: str) -> str:
         ]
         body = ",\n".join(f"    {line}" for line in lines)
         own = [f"{row['definition']};\n" for row in indexes if row["table"] == table]
-        parts.append(f"CREATE TABLE {table} (\n{body}\n);\n{''.join(own)}")
+        parts.append(f"CREATE TABLE {table} (\n{body}\n){cut.get(table, '')};\n{''.join(own)}")
     parts += [f"{row['definition']};\n" for row in others]
     return "\n".join(parts)
 

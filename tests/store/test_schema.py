@@ -67,7 +67,8 @@ async def test_the_list_of_distributed_tables_is_complete(database: str):
     found = await rows(
         database,
         "SELECT c.relname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
-        "WHERE a.attname = 'project_id' AND c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace",
+        "WHERE a.attname = 'project_id' AND c.relkind IN ('r', 'p') AND NOT c.relispartition "
+        "AND c.relnamespace = 'public'::regnamespace",
     )
     assert FAMILY | REFERENCE == {row[0] for row in found}
 

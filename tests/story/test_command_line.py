@@ -121,6 +121,11 @@ def test_a_mistake_on_the_command_line_is_one_line(
     [
         ("WONGATE_PORT", "http", "WONGATE_PORT cannot be read: 'http'"),
         ("WONGATE_CALLBACK_HTTP", "maybe", "WONGATE_CALLBACK_HTTP cannot be read"),
+        (
+            "WONGATE_KEEP_CALLBACKS_DAYS",
+            "39",
+            "WONGATE_KEEP_CALLBACKS_DAYS cannot be read: '39' (40 or more are needed)",
+        ),
         ("WONGATE_MASTER_KEY", "short", "a master key is 32 random bytes"),
         ("WONGATE_MASTER_KEY_FILE", "/nowhere/key", "WONGATE_MASTER_KEY_FILE"),
         ("WONGATE_DATABASE_URL", "postgresql://127.0.0.1:9/x", "cannot connect to the database"),

@@ -6,6 +6,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 EPOCH_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
 NODES = 64
@@ -47,6 +48,11 @@ class Ids:
             self._count = 0
         self._last_ms = now_ms
         return (now_ms - EPOCH_MS) << 12 | self._node << 6 | self._count
+
+
+def first_made_at(moment: datetime) -> int:
+    """The smallest number that can be made from this moment on."""
+    return (int(moment.timestamp() * 1000) - EPOCH_MS) << 12
 
 
 def made_at_ms(number: int) -> int:

@@ -55,13 +55,23 @@ SELECT project_id, operation_id, format('approval sent %s times', count(DISTINCT
 FROM exchange WHERE kind = 'approve' GROUP BY project_id, operation_id HAVING count(DISTINCT at) > 1
 """
 
+
+def _kept_from(table: str) -> str:
+    """The first number of the oldest month that is kept of a table of history (store/partitions.py)."""
+    return f"""(
+    SELECT min(CASE WHEN bound LIKE '%MINVALUE%' THEN 0 ELSE substring(bound FROM '[0-9]+')::bigint END)
+    FROM (SELECT pg_get_expr(c.relpartbound, c.oid) AS bound FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+          WHERE i.inhparent = '{table}'::regclass) kept)"""
+
+
 # The word that each end rests on, once an approval or a cancel may have been sent. A person who has looked at the PG may stand in
 # for it, and so may the provider's notice of a cancel. The sandbox's made-up past has no exchanges.
-_GROUNDLESS = """
+_GROUNDLESS = f"""
 SELECT t.project_id, t.operation_id AS number, format('%s %s without a word of the provider', o.kind, t.event) AS text
 FROM transition t JOIN operation o ON o.project_id = t.project_id AND o.operation_id = t.operation_id
 JOIN payment p ON p.project_id = o.project_id AND p.payment_no = o.payment_no
-WHERE t.stage IN ('done', 'offered') AND t.event IN ('approved', 'declined', 'declined for now', 'undone', 'nothing to undo')
+WHERE t.operation_id >= {_kept_from("exchange")}
+  AND t.stage IN ('done', 'offered') AND t.event IN ('approved', 'declined', 'declined for now', 'undone', 'nothing to undo')
   AND NOT p.request ? 'made_up' AND NOT o.details ? 'settled_by' AND t.note NOT LIKE 'settled by hand: %'
   AND EXISTS (SELECT FROM transition s WHERE s.project_id = t.project_id AND s.operation_id = t.operation_id
               AND s.event IN ('confirmed', 'sent'))
@@ -77,12 +87,12 @@ WHERE t.stage IN ('done', 'offered') AND t.event IN ('approved', 'declined', 'de
 """
 
 # A payment in `error` may name an address that is none, and a project may get its address later: neither is a lost callback.
-_SILENT_ENDS = """
+_SILENT_ENDS = f"""
 SELECT t.project_id, t.operation_id AS number, t.status || ' without its callback' AS text FROM transition t
 JOIN operation o ON o.project_id = t.project_id AND o.operation_id = t.operation_id
 JOIN payment p ON p.project_id = t.project_id AND p.payment_no = o.payment_no
 JOIN project j ON j.project_id = t.project_id
-WHERE t.final
+WHERE t.final AND t.operation_id >= {_kept_from("callback")}
   AND coalesce(p.request->'callback'->>'force_disable', 'false') NOT IN ('1', 'true')
   AND coalesce(o.request->'callback'->>'force_disable', 'false') NOT IN ('1', 'true')
   AND (p.status <> 'error' AND p.request->'general'->>'merchant_callback_url' IS NOT NULL

@@ -21,6 +21,12 @@ FORMAT = 1
 _CHUNK_BYTES = 1 << 20
 _MIGRATIONS = "schema_migration"
 
+# A partition's rows are copied as rows of its table.
+_TABLES = """
+SELECT relname AS tablename FROM pg_class
+WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace ORDER BY 1
+"""
+
 Progress = Callable[[str, int], None]
 """Told the table, and the bytes of it that are copied so far."""
 
@@ -85,10 +91,10 @@ def _contents(archive: zipfile.ZipFile) -> dict[str, Any]:
 
 async def _tables(connection: Tx) -> list[str]:
     """Every table of ours; a table that another one refers to comes before it."""
-    found = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    found = await connection.fetch(_TABLES)
     references = await connection.fetch(
         "SELECT DISTINCT conrelid::regclass::text AS referring, confrelid::regclass::text AS referred "
-        "FROM pg_constraint WHERE contype = 'f' AND conrelid <> confrelid ORDER BY 1, 2"
+        "FROM pg_constraint WHERE contype = 'f' AND conrelid <> confrelid AND conparentid = 0 ORDER BY 1, 2"
     )
     before: dict[str, set[str]] = {row["tablename"]: set() for row in found}
     for row in references:
@@ -152,7 +158,7 @@ def _rows(said: str) -> int:
 
 async def _prepare(connection: Tx, migrations: Sequence[str]) -> None:
     """Tables as they were when the copy was made: made now where there are none, else they must be these, and empty."""
-    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    tables = await connection.fetch(_TABLES)
     if not tables:
         await migrate.make(connection, migrations)
         return

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import asyncpg
 
+from wongate.connections.clock import SystemClock
 from wongate.connections.database import connect
+from wongate.store import partitions
 
 FILES = Path(__file__).parent / "migrations"
+PARTITIONED = "0007_partitions"
+"""The file from which on history lies in months (store/partitions.py)."""
+
 _LIST = (
     "CREATE TABLE IF NOT EXISTS schema_migration "
     "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
@@ -27,7 +32,9 @@ async def migrate(url: str) -> list[str]:
             asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError, asyncpg.DuplicateTableError
         ):
             await connection.execute(_LIST)
-        return [path.stem for path in sorted(FILES.glob("*.sql")) if await _apply(connection, path)]
+        applied = [path.stem for path in sorted(FILES.glob("*.sql")) if await _apply(connection, path)]
+        await _make_months_ahead(connection)
+        return applied
     finally:
         await connection.close()
 
@@ -38,6 +45,13 @@ async def make(connection: asyncpg.Connection, names: Collection[str]) -> None:
     for path in sorted(FILES.glob("*.sql")):
         if path.stem in names:
             await _apply(connection, path)
+    if PARTITIONED in names:
+        await _make_months_ahead(connection)
+
+
+async def _make_months_ahead(connection: asyncpg.Connection) -> None:
+    for table in partitions.TABLES:
+        await partitions.make_ahead(connection, table, SystemClock().now().date())
 
 
 async def _apply(connection: asyncpg.Connection, path: Path) -> bool:
