@@ -53,7 +53,7 @@ async def before_partitions(connection: Any) -> None:
     await connection.execute(
         "CREATE TABLE schema_migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
     )
-    for path in sorted(path for path in FILES.glob("*.sql") if path.stem < "0007"):
+    for path in sorted(path for path in FILES.glob("*.sql") if path.stem < "0008"):
         await connection.execute(path.read_text())
         await connection.execute("INSERT INTO schema_migration (name) VALUES ($1)", path.stem)
 

@@ -11,7 +11,7 @@ from wongate.connections.database import connect
 from wongate.store import partitions
 
 FILES = Path(__file__).parent / "migrations"
-PARTITIONED = "0007_partitions"
+PARTITIONED = "0008_partitions"
 """The file from which on history lies in months (store/partitions.py)."""
 
 _LIST = (

@@ -1,4 +1,4 @@
-"""Months of history as partitions: made ahead, taken off and dropped when they are kept no longer (migration 0007).
+"""Months of history as partitions: made ahead, taken off and dropped when they are kept no longer (migration 0008).
 
 They are cut by `operation_id`: numbers are ordered by time, so that the month of a row stands in its key. What is older than
 `FIRST_UNTIL` lies in one first partition. Nothing here holds payments up: a lock that is not free at once is left for later.
