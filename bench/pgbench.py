@@ -4,14 +4,18 @@ import asyncio
 import os
 import subprocess
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 
 from bench.rig import Rig
 from wongate.connections.binaries import tool
+from wongate.connections.ids import first_made_at
 
 CLIENTS = 16
+IDS_MAX = first_made_at(datetime(2026, 1, 1, tzinfo=UTC))
+"""Below what the servers make, and in a partition that is there."""
 SECONDS = 5
 
 
@@ -49,7 +53,7 @@ async def _script(built: Rig) -> str:
         )
     ]
     await connection.close()
-    return "\n".join(["\\set a random(1, 9000000000000000)", "BEGIN;", *statements, "COMMIT;"])
+    return "\n".join([f"\\set a random(1, {IDS_MAX})", "BEGIN;", *statements, "COMMIT;"])
 
 
 async def _insert(connection: asyncpg.Connection, table: str, changed: dict[str, str]) -> str:
