@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -76,10 +77,15 @@ def is_text(value: Any) -> bool:
 
 def is_web_url(value: Any) -> bool:
     """An absolute http or https URL with a host (E-9); whether it may be *called* is judged at connect time (E-19)."""
-    if type(value) is not str or not 1 <= len(value) <= URL_MAX or _NOT_IN_URLS.search(value):
+    return type(value) is str and 1 <= len(value) <= URL_MAX and _reads_as_web_url(value)
+
+
+@lru_cache(maxsize=1024)  # a shop gives the same return URLs with each sale
+def _reads_as_web_url(text: str) -> bool:
+    if _NOT_IN_URLS.search(text):
         return False
     try:
-        parts = urlsplit(value)
+        parts = urlsplit(text)
         host = parts.hostname or ""
         return parts.scheme in ("http", "https") and 1 <= len(host) <= HOST_MAX and parts.port != 0
     except ValueError:
