@@ -6,7 +6,7 @@ with it, so it appears in our own URLs only and never in a merchant's.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -81,20 +81,36 @@ class Checkout:
     # --- back from the window ---
 
     async def returned(self, request: Request) -> Response:
-        """Records the result, takes the money, and sends the payer on. Stands without cookies: the POST is cross-site."""
-        token = request.path_params["token"]
-        found = await sale.find_by_token(self._platform, token)
-        if found is None or request.path_params["provider"] not in self._platform.providers:
+        """Records the result, takes the money, and sends the payer on. Stands without cookies: the POST is cross-site.
+
+        Nobody but this browser has what it brings, so a platform that is too busy gives it back to be sent once more.
+        """
+        provider = self._platform.providers.get(request.path_params["provider"])
+        if provider is None:
             return self.lost(request)
-        project, operation = found
+        form = None
         if request.method == "POST":
-            raw = await read_body(request.scope, request.receive, RETURN_MAX)
-            form = self._platform.providers[request.path_params["provider"]].read_form(raw)
-            await approve.customer_returned(self._platform, self._door, project, operation, form)
-        standing = await self._standing(project, operation)
-        if standing.payment.source == "page":
-            return _go(f"/result/{token}" + ("?returned=1" if _in_new_window(standing.payment) else ""))
-        return _go(landing_url(project, standing.payment) or f"/result/{token}")
+            form = provider.read_form(await read_body(request.scope, request.receive, RETURN_MAX))
+        try:
+            found = await sale.find_by_token(self._platform, request.path_params["token"])
+            if found is None:
+                return self.lost(request)
+            if form is not None:
+                await approve.customer_returned(self._platform, self._door, *found, form)
+        except (Unavailable, Overloaded):
+            return self._trouble(request, 503, again_after_s=5, resend=form)
+        return await self._sent_on(request, *found)
+
+    async def _sent_on(self, request: Request, project: Project, operation: Operation) -> Response:
+        """Where the payment stands decides; where that cannot be read, the page that waits asks again."""
+        own_url = f"/result/{request.path_params['token']}"
+        try:
+            payment = (await self._standing(project, operation)).payment
+        except (Unavailable, Overloaded):
+            return _go(own_url)
+        if payment.source == "page":
+            return _go(own_url + ("?returned=1" if _in_new_window(payment) else ""))
+        return _go(landing_url(project, payment) or own_url)
 
     # --- where a payment stands ---
 
@@ -287,6 +303,7 @@ class Checkout:
             heading=say("There is no payment here"),
             text=say("Please go back to the shop and start again."),
             again_after_s=0,
+            resend=None,
         )
 
     def unavailable(self, request: Request, _error: Exception | None = None) -> Response:
@@ -295,8 +312,10 @@ class Checkout:
     def broken(self, request: Request, _error: Exception | None = None) -> Response:
         return self._trouble(request, 500, again_after_s=0)
 
-    def _trouble(self, request: Request, http_status: int, again_after_s: int) -> Response:
-        """Only a page that was asked for by GET may ask for itself again."""
+    def _trouble(
+        self, request: Request, http_status: int, again_after_s: int, resend: Mapping[str, str] | None = None
+    ) -> Response:
+        """Only a page that was asked for by GET may ask for itself again; `resend` is a form to be sent here once more."""
         language = language_of(request)
         say = words("checkout", language).gettext
         return self._pages.page(
@@ -307,6 +326,8 @@ class Checkout:
             heading=say("Something went wrong on our side"),
             text=say("Your payment is safe. Please try once more in a moment."),
             again_after_s=again_after_s if request.method == "GET" else 0,
+            resend=resend,
+            own_url=request.url.path,
         )
 
 

@@ -63,17 +63,27 @@
   const orders = {
     resize: () => say("resize", size()),
     "epframe.external_widget_form_submission": press,
-    "epframe.embedded_mode.try_submit": () => {
-      say("embedded_mode.check_submit", {});
-      press();
-    },
+    // The shop has the last word on what its own button began.
+    "epframe.embedded_mode.try_submit": () => say("embedded_mode.check_submit", {}),
+    "epframe.embedded_mode.check_submit.result": ({ data: answer }) => answer?.result === true && press(),
+    "epframe.embedded_mode.buttons_disable": () => payForm && allow(false),
+    "epframe.embedded_mode.buttons_enable": () => payForm && allow(true),
     "epframe.embedded_mode.check_validation": () => say("embedded_mode.check_validation_response", {}),
-    // The merchant has signed anew, after the order was placed.
     "epframe.embedded_mode.submit": ({ fields }) => {
-      if (fields && payForm) payForm.elements.opened.value = String(new URLSearchParams(fields));
+      const signed = signedAnew(fields || {});
+      if (payForm && signed.has("signature")) payForm.elements.opened.value = String(signed);
       press();
     },
   };
+
+  // A shop signs its parameters anew after the order was placed, or sends nothing more. Shop plugins rename what is about the
+  // payer, `BillingInfo[customer_email]`, and add a country that nobody signed.
+  const signedAnew = (fields) =>
+    new URLSearchParams(
+      Object.entries(fields)
+        .filter(([name]) => name !== "BillingInfo[country]")
+        .map(([name, value]) => [name.replace(/^BillingInfo\[(\w+)\]$/, "$1"), value]),
+    );
 
   if (framed) {
     page.classList.add("framed");
@@ -99,11 +109,15 @@
     if (payForm && !sent) payForm.requestSubmit();
   }
 
-  function busy(yes) {
+  function allow(yes) {
     const button = payForm.querySelector(".main");
-    sent = yes;
-    if (yes) button.setAttribute("aria-disabled", "true");
-    else button.removeAttribute("aria-disabled");
+    sent = !yes;
+    if (yes) button.removeAttribute("aria-disabled");
+    else button.setAttribute("aria-disabled", "true");
+  }
+
+  function busy(yes) {
+    allow(!yes);
     byId("progress").textContent = yes ? byId("progress").dataset.busy : "";
   }
 
@@ -164,6 +178,9 @@
       setTimeout(() => location.replace(data.result + FURTHER), 5000);
     }
   }
+
+  const resend = document.querySelector("form[data-resend]");
+  if (resend) setTimeout(() => send(resend), 4000);
 
   // --- waiting, and the result ---
 

@@ -3,9 +3,10 @@
 (() => {
   "use strict";
 
-  const SCRIPT = /\/shared\/merchant(-[0-9a-f]+)?\.js$/;
+  const SCRIPT = /\/shared\/merchant(-[0-9a-f]+)?\.js(\?.*)?$/;
   const CONTAINER = "ep-modal-container";
   const PATIENCE_MS = 5000;
+  const BUTTONS = "epframe.embedded_mode.buttons_";
   const MODES = ["purchase", "payout", "card_tokenize", "card_verify", "money_transfer", "presentation"];
   const ONLY_CHANGES = { onResize: ["width", "height"], onAmountChange: ["value"], onTabChange: ["tab"] };
   // What shop plugins post to their own window for us to pass on.
@@ -13,7 +14,8 @@
   const SHORT_NAMES = /^embedded_mode\.(check_submit|validation_error|show_loader|hide_loader|check_shipping_\w+|confirmation)$/;
 
   const byId = (id) => document.getElementById(id);
-  const script = document.currentScript || [...document.scripts].find((one) => SCRIPT.test(one.src));
+  // Loaders that evaluate what they have fetched leave no current script, or another one than ours.
+  const script = [document.currentScript, ...document.scripts].find((one) => one && SCRIPT.test(one.src));
 
   const isWebUrl = (url) => {
     try {
@@ -207,6 +209,19 @@
       this.sendPostMessage({ message: "epframe.embedded_mode.try_submit" });
     }
 
+    // The page asks before it submits what trySubmit() began; a shop without a handler agrees.
+    askShop(data) {
+      const answer = (result) => (more) => {
+        this.sendPostMessage({ message: "epframe.embedded_mode.check_submit.result", data: { ...more, result } });
+        if (result) library.broadcastToOtherWidgets(`${BUTTONS}disable`, this.guid);
+      };
+      if (!this.tell("onCheckSubmit", data, answer(true), answer(false))) answer(true)();
+    }
+
+    exitIframeFullscren() {
+      this.iframe.classList.remove("fullscreen-iframe");
+    }
+
     hear(event) {
       let message;
       try {
@@ -230,7 +245,9 @@
       if (message.message === "epframe.fail_loading") data.config = this.config;
       const react = reactions[message.message.replace("epframe.", "")];
       if (react) react(this, message.message === "epframe.resize_from_another_src" ? message : data, message.data);
-      this.tellIfChanged(handlerName(message.message), message.data && data);
+      const name = handlerName(message.message);
+      if (name === "onCheckSubmit") this.askShop(message.data && data);
+      else this.tellIfChanged(name, message.data && data);
     }
 
     tellIfChanged(name, data) {
@@ -246,6 +263,7 @@
     tell(name, ...data) {
       const handler = Object.prototype.hasOwnProperty.call(this.config, name) && this.config[name];
       if (typeof handler === "function") handler.apply(this, data);
+      return typeof handler === "function";
     }
 
     resize(height) {
@@ -291,7 +309,7 @@
     acs_redirect_iframe: (widget) => widget.iframe.classList.add("fullscreen-iframe"),
     redirect_iframe_complete: (widget) => {
       widget.wrap((classes) => classes.remove("with-asc"));
-      widget.iframe.classList.remove("fullscreen-iframe");
+      widget.exitIframeFullscren();
     },
     resize_from_another_src: (widget, { height, width }) => {
       widget.resize(height || window.innerHeight);
@@ -302,8 +320,8 @@
     add_css_class: (widget, _, name) => dress(widget, name),
     remove_css_class: (widget, _, name) => dress(widget, name, "remove"),
     cross_color: (widget, _, name) => classOf(name) && byId("ep-modal-close") && byId("ep-modal-close").classList.add(classOf(name)),
-    "payment.try_again": (widget) => library.broadcastToOtherWidgets(widget, { message: "epframe.payment.try_again" }),
-    "payment.canceled": (widget) => library.broadcastToOtherWidgets(widget, { message: "epframe.payment.canceled" }),
+    "payment.try_again": (widget) => library.broadcastToOtherWidgets(`${BUTTONS}enable`, widget.guid),
+    "payment.canceled": (widget) => library.broadcastToOtherWidgets(`${BUTTONS}enable`, widget.guid),
   };
 
   const library = {
@@ -332,7 +350,7 @@
     },
     getBaseUrl() {
       if (!this.baseUrl) {
-        if (!script || !script.src) throw "Can't find merchant.js among the scripts of this page. Use config.baseUrl.";
+        if (!script) throw "Can't find merchant.js among the scripts of this page. Use config.baseUrl.";
         this.baseUrl = script.src.replace(SCRIPT, "");
       }
       return this.baseUrl;
@@ -375,8 +393,8 @@
     unregisterWidget(widget) {
       this.activeWidgets = this.activeWidgets.filter((other) => other !== widget);
     },
-    broadcastToOtherWidgets(sender, message) {
-      for (const widget of this.activeWidgets) if (widget !== sender) widget.sendPostMessage(message);
+    broadcastToOtherWidgets(message, guid) {
+      for (const widget of this.activeWidgets) if (widget.guid !== guid) widget.sendPostMessage({ message });
     },
   };
 
