@@ -61,7 +61,7 @@ async def test_what_others_refer_to_comes_first(database: str):
         ("payment", "operation"),
         ("operation", "transition"),
         ("transition", "ledger_entry"),
-        ("callback", "attempt"),
+        ("transition", "callback"),
     ):
         assert names.index(first) < names.index(then)
 
