@@ -10,6 +10,13 @@ CREATE TABLE account (
     CONSTRAINT account_pkey PRIMARY KEY (account_id)
 );
 
+CREATE TABLE added_up (
+    project_id bigint NOT NULL,
+    until timestamp with time zone NOT NULL,
+    looked_at timestamp with time zone,
+    CONSTRAINT added_up_pkey PRIMARY KEY (project_id)
+);
+
 CREATE TABLE api_pace (
     token text NOT NULL,
     calls timestamp with time zone[] NOT NULL,
@@ -101,6 +108,26 @@ CREATE TABLE callback (
 CREATE INDEX callback_by_hand ON ONLY public.callback USING btree (project_id, by_hand_at) WHERE (by_hand_at IS NOT NULL);
 CREATE INDEX callback_failing ON ONLY public.callback USING btree (project_id, payment_no) WHERE ((failures > 0) AND (state = ANY (ARRAY['waiting'::text, 'failed'::text])));
 CREATE INDEX callback_waiting ON ONLY public.callback USING btree (project_id, lane, due_at) WHERE (state = 'waiting'::text);
+
+CREATE TABLE customer_day (
+    project_id bigint NOT NULL,
+    since timestamp with time zone NOT NULL,
+    customer_id text NOT NULL,
+    source text NOT NULL,
+    sales integer NOT NULL,
+    amount bigint NOT NULL,
+    CONSTRAINT customer_day_pkey PRIMARY KEY (project_id, since, customer_id, source)
+);
+
+CREATE TABLE customer_month (
+    project_id bigint NOT NULL,
+    since timestamp with time zone NOT NULL,
+    customer_id text NOT NULL,
+    source text NOT NULL,
+    sales integer NOT NULL,
+    amount bigint NOT NULL,
+    CONSTRAINT customer_month_pkey PRIMARY KEY (project_id, since, customer_id, source)
+);
 
 CREATE TABLE difference (
     project_id bigint NOT NULL,
@@ -298,7 +325,9 @@ CREATE TABLE operation (
     CONSTRAINT operation_project_id_payment_no_fkey FOREIGN KEY (project_id, payment_no) REFERENCES payment(project_id, payment_no),
     CONSTRAINT operation_amount_positive CHECK (((amount > 0) OR (status = 'decline'::text)))
 );
+CREATE INDEX operation_declined ON public.operation USING btree (project_id, code, payment_no) WHERE ((kind = 'sale'::text) AND (status = 'decline'::text));
 CREATE INDEX operation_of_payment ON public.operation USING btree (project_id, payment_no, operation_id);
+CREATE INDEX operation_refund ON public.operation USING btree (project_id, payment_no) WHERE (kind = 'refund'::text);
 CREATE INDEX operation_to_wake ON public.operation USING btree (project_id, wake_at) WHERE (wake_at IS NOT NULL);
 CREATE UNIQUE INDEX merchant_refund_id_once ON public.operation USING btree (project_id, merchant_refund_id) WHERE (merchant_refund_id IS NOT NULL);
 CREATE UNIQUE INDEX one_approval_per_reference ON public.operation USING btree (project_id, reference) WHERE ((kind = 'sale'::text) AND (reference <> ''::text));
@@ -345,6 +374,24 @@ CREATE TABLE payment_hourly (
     refunded bigint NOT NULL,
     CONSTRAINT payment_hourly_pkey PRIMARY KEY (project_id, hour, status, method, currency, source)
 );
+
+CREATE TABLE payment_sum (
+    project_id bigint NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    status text NOT NULL,
+    code integer NOT NULL,
+    method text NOT NULL,
+    currency text NOT NULL,
+    source text NOT NULL,
+    with_refunds boolean NOT NULL,
+    finished boolean NOT NULL,
+    payments bigint NOT NULL,
+    amount bigint NOT NULL,
+    captured bigint NOT NULL,
+    refunded bigint NOT NULL,
+    CONSTRAINT payment_sum_pkey PRIMARY KEY (project_id, hour, status, code, method, currency, source, with_refunds)
+);
+CREATE INDEX payment_sum_unfinished ON public.payment_sum USING btree (project_id, hour) WHERE (NOT finished);
 
 CREATE TABLE person (
     person_id bigint NOT NULL,
@@ -498,4 +545,5 @@ CREATE TABLE transition (
     CONSTRAINT transition_project_id_operation_id_fkey FOREIGN KEY (project_id, operation_id) REFERENCES operation(project_id, operation_id)
 );
 CREATE INDEX transition_final_by_time ON public.transition USING btree (project_id, at) WHERE final;
+CREATE INDEX transition_to_error ON public.transition USING btree (project_id, operation_id) WHERE (payment_status = 'error'::text);
 CREATE UNIQUE INDEX one_final_transition ON public.transition USING btree (project_id, operation_id) WHERE final;

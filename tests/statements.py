@@ -24,6 +24,10 @@ FAMILY = frozenset(
         "hourly",
         "payment_hourly",
         "rolled_up",
+        "payment_sum",
+        "customer_day",
+        "customer_month",
+        "added_up",
     }
 )
 """Tables that are spread over nodes by project; the catalogue is compared with this list in tests/store."""

@@ -121,7 +121,7 @@ async def test_totals_are_the_same_before_and_after_hours_are_added_up(database:
             steps += 1
         assert 3 <= steps
         assert _totals(kept) == before == _shown_totals((await browser.get(path)).text)
-        assert 0 < await office.value("SELECT sum(payments) FROM payment_hourly WHERE project_id = $1", SHOP)
+        assert 0 < await office.value("SELECT sum(payments) FROM payment_sum WHERE project_id = $1", SHOP)
 
 
 async def test_totals_follow_a_refund_of_a_payment_whose_hour_is_closed(database: str) -> None:

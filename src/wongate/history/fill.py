@@ -17,6 +17,7 @@ from wongate.flows.platform import Platform
 from wongate.history import chances
 from wongate.history.chances import SEOUL
 from wongate.history.stories import PastIds, Teller, Told
+from wongate.store import roll_ups
 
 DETAILED = timedelta(days=14)
 """So far back payments have their intermediate callbacks and exchanges too; older ones go without, a third of the rows."""
@@ -29,7 +30,6 @@ CONNECTIONS = 2
 
 TABLES = ("payment", "operation", "transition", "ledger_entry", "exchange", "callback", "attempt")
 _JSON = frozenset({"request", "response", "authentication", "details"})
-_ADDED_UP = ("hourly", "payment_hourly", "rolled_up")
 
 Progress = Callable[[int, int], None]
 """Told after each day: days done, days in all."""
@@ -61,7 +61,7 @@ async def fill(platform: Platform, project: Project, url: str, wish: Wish, progr
         filler = _Filler(platform, project, pool, until, wish.per_day)
         made = await filler.fill(missing, progress)
         if made:
-            await _forget_sums(pool, project)
+            await roll_ups.forget(pool, [project.project_id])
         return made
     finally:
         await pool.close()
@@ -89,12 +89,6 @@ async def _missing(pool: Any, project: Project, until: datetime, days: int) -> l
     done = {row["day"] for row in rows}
     wished = (last - timedelta(days=number) for number in range(days))
     return [day for day in wished if day not in done]
-
-
-async def _forget_sums(pool: Any, project: Project) -> None:
-    """Hours that count as added up have grown: the worker adds all of them up anew."""
-    for table in _ADDED_UP:
-        await pool.execute(f"DELETE FROM {table} WHERE project_id = $1", project.project_id)  # noqa: S608
 
 
 class _Filler:
