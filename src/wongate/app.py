@@ -17,6 +17,7 @@ from wongate.connections.http import Outbound
 from wongate.connections.ids import Ids
 from wongate.connections.logs import to_stderr
 from wongate.connections.mail import mail_folder
+from wongate.connections.replica import Replica
 from wongate.connections.vault import Vault
 from wongate.flows.platform import Platform
 from wongate.flows.sale import Intake
@@ -61,6 +62,9 @@ async def opened(
     database = await _connected(settings, seam, patience_s)
     holder = f"{socket.gethostname()}/{os.getpid()}/{time.time_ns()}"
     http = Outbound(allow=settings.callback_allow, allow_http=settings.callback_http)
+    replica = (
+        Replica(settings.database_read_url, size=settings.pool_size) if settings.database_read_url else None
+    )
     try:
         node, ids = await _leased_ids(database, holder)
         platform = Platform(
@@ -72,6 +76,7 @@ async def opened(
             providers={"nicepay": Nicepay(http, clock)},
             page_url=settings.page_url.rstrip("/"),
             callback_timeout_s=settings.callback_timeout_s,
+            replica=replica,
         )
         renewing = asyncio.create_task(_keep_lease(database, node, holder, ids))
         try:
@@ -84,6 +89,8 @@ async def opened(
                 await database.run(lambda tx: nodes.release(tx, node, holder, SystemClock().now()))
     finally:
         await http.close()
+        if replica is not None:
+            await replica.close()
         await database.close()
 
 

@@ -15,6 +15,7 @@ class SettingsError(Exception):
 class Settings:
     database_url: str = field(repr=False)
     master_key: str = field(repr=False)
+    database_read_url: str = field(default="", repr=False)  # holds a password
     page_url: str = "http://127.0.0.1:8080"
     host: str = "127.0.0.1"
     port: int = 8080

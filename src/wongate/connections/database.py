@@ -73,10 +73,12 @@ class Database:
         size: int = 8,
         seam: Callable[[str], None] | None = None,
         spread: bool | None = None,
+        read_only: bool = False,
     ) -> "Database":
         """Raises Unavailable with a readable reason when the server is not there.
 
         `spread`: tables are spread over several servers; found out from the server where it is not told.
+        `read_only`: the server refuses every write, also where it could.
         """
 
         hosts = Hosts(url)
@@ -96,7 +98,8 @@ class Database:
                 init=prepare,
                 connection_class=_Connection,
                 command_timeout=60,
-                server_settings=_SERVER_SETTINGS,
+                server_settings=_SERVER_SETTINGS
+                | ({"default_transaction_read_only": "on"} if read_only else {}),
             )
             async with pool.acquire() as connection:
                 return cls(pool, seam, spread=connection.spread)

@@ -217,8 +217,8 @@ class Exporting:
         return replace(wanted, project_ids=own)
 
     async def _write(self, export: Export, wanted: Filter, path: Path) -> int:
-        async with self._platform.database.read() as tx:
-            total = sum(row["payments"] for row in await register.totals(tx, wanted))
+        totals = await self._platform.look_up(lambda tx: register.totals(tx, wanted))
+        total = sum(row["payments"] for row in totals)
         if export.format == "xls" and total > XLS_MAX:
             raise Hopeless(
                 "An XLS holds at most 200,000 rows. Please choose XLSX or CSV, or a shorter period."
@@ -226,7 +226,7 @@ class Exporting:
         note = Progress(self._platform, export, total)
         await note(0)
         write = _write_csv if export.format == "csv" else _write_sheet
-        return await write(self._platform, export, wanted, path, note)
+        return await self._platform.look_up(lambda tx: write(tx, export, wanted, path, note))
 
     async def _keep(self, export: Export, path: Path) -> None:
         """A file of a broken earlier try lies under another attempt's number."""
@@ -278,7 +278,7 @@ class Progress:
 Note = Callable[[int], Awaitable[None]]
 
 
-async def _write_csv(platform: Platform, export: Export, wanted: Filter, path: Path, note: Note) -> int:
+async def _write_csv(tx: Tx, export: Export, wanted: Filter, path: Path, note: Note) -> int:
     """UTF-8 with BOM, so that Excel reads Korean (E-32)."""
     lines = 0
     with path.open("wb") as file:
@@ -290,16 +290,15 @@ async def _write_csv(platform: Platform, export: Export, wanted: Filter, path: P
             lines += part.count(b"\n")
             await note(lines)
 
-        async with platform.database.read() as tx:
-            return await export_rows.copy_csv(tx, wanted, export.columns, export.time_zone, write)
+        return await export_rows.copy_csv(tx, wanted, export.columns, export.time_zone, write)
 
 
-async def _write_sheet(platform: Platform, export: Export, wanted: Filter, path: Path, note: Note) -> int:
+async def _write_sheet(tx: Tx, export: Export, wanted: Filter, path: Path, note: Note) -> int:
     """Rows come through a cursor; the workbook is written in a thread, so that callbacks go on meanwhile."""
     sheet = await asyncio.to_thread(FORMATS[export.format][0], path)
     sheet.heading(export.headings)
     rows = 0
-    async with platform.database.transaction() as tx:
+    async with tx.transaction():
         cursor = await export_rows.cursor(tx, wanted, export.columns, export.time_zone)
         while found := await cursor.fetch(ROWS_AT_ONCE):
             await asyncio.to_thread(sheet.rows, found)

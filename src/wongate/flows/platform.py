@@ -2,18 +2,23 @@
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from wongate.connections.clock import Clock, SystemClock
-from wongate.connections.database import Database
+from wongate.connections.database import Database, Tx
 from wongate.connections.http import Outbound
 from wongate.connections.ids import Ids
+from wongate.connections.replica import Away, Replica
 from wongate.connections.vault import Vault
 from wongate.domain.account import Account
 from wongate.domain.payment import Project, ProjectSettings
 from wongate.providers.contract import Provider
 from wongate.store import projects
+
+T = TypeVar("T")
 
 PROJECT_KEPT_S = 2.0
 """Seconds for which a loaded project is believed: a changed setting works everywhere after that long."""
@@ -37,8 +42,19 @@ class Platform:
     chance: Callable[[int], bytes] = secrets.token_bytes
     monotonic: Callable[[], float] = time.monotonic
     phones: Clock = field(default_factory=SystemClock)
+    replica: Replica | None = None
     lanes: set[tuple[int, str]] = field(default_factory=set)
     _projects: dict[int, tuple[float, Project]] = field(default_factory=dict)
+
+    async def look_up(self, story: Callable[[Tx], Awaitable[T]]) -> T:
+        """Reads that may be a moment late: lists, sums, exports, the Data API. Never a payment's own page, a person's rights or
+        what decides about money. The replica answers where there is one; where it does not, the story begins anew.
+        """
+        if self.replica is not None:
+            with suppress(Away):
+                return await self.replica.read(story)
+        async with self.database.read() as tx:
+            return await story(tx)
 
     async def project(self, project_id: int) -> Project | None:
         """The project with its secrets opened, None when there is none."""

@@ -99,8 +99,8 @@ class Analytics:
 
     async def _draw(self, visit: Visit, tile: Tile) -> Drawn:
         ask = tile.ask(visit.project_ids, visit.platform.clock.now(), visit.zone)
-        async with self._platform.database.read() as tx:
-            return await PAINTERS[tile.template](tx, tile, ask, Speech(visit.language))
+        speech = Speech(visit.language)
+        return await self._platform.look_up(lambda tx: PAINTERS[tile.template](tx, tile, ask, speech))
 
     async def _board(self, visit: Visit) -> list[Tile]:
         stored = await saved.board(self._platform, visit.who.person.person_id)

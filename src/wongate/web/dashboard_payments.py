@@ -155,8 +155,9 @@ class Payments:
 
     async def _table(self, visit: Visit, sight: Sight) -> Mapping[str, Any]:
         after, before = filters.edge(sight.after), filters.edge(sight.before)
-        async with self._platform.database.read() as tx:
-            found = await register.page(tx, sight.wanted, after=after, before=before, limit=PAGE + 1)
+        found = await self._platform.look_up(
+            lambda tx: register.page(tx, sight.wanted, after=after, before=before, limit=PAGE + 1)
+        )
         more = len(found) > PAGE
         shown = found[1:] if more and before else found[:PAGE]
         newer = bool(shown) and (more if before else after is not None)
@@ -187,8 +188,7 @@ class Payments:
         )
 
     async def _totals(self, wanted: Filter) -> list[Row]:
-        async with self._platform.database.read() as tx:
-            return await register.totals(tx, wanted)
+        return await self._platform.look_up(lambda tx: register.totals(tx, wanted))
 
     async def _search(self, visit: Visit, text: str) -> list[register.Hit]:
         operation_id = operation_in(text)
@@ -197,8 +197,9 @@ class Payments:
             provider = project and self._platform.providers.get(project.account.provider)
             owner = provider.owner_of(project.account, text) if project and provider else None
             operation_id = owner[1] if owner and owner[0] in visit.project_ids else operation_id
-        async with self._platform.database.read() as tx:
-            return await register.find(tx, visit.project_ids, text, operation_id)
+        return await self._platform.look_up(
+            lambda tx: register.find(tx, visit.project_ids, text, operation_id)
+        )
 
     async def _sight(self, visit: Visit) -> Sight:
         query = visit.request.query_params

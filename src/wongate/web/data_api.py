@@ -83,8 +83,7 @@ class DataApi:
             data_api.check_destination(self._platform, wanted.destination_url)
         if wanted.is_wide:
             await data_api.take_turn(self._platform, body["token"], self._pause)
-        async with self._platform.database.read() as tx:
-            rows = await operations.find(tx, wanted)
+        rows = await self._platform.look_up(lambda tx: operations.find(tx, wanted))
         answer = {"operations": [operations.shown(row, wanted.zone, wanted.fields) for row in rows]}
         if wanted.destination_url:
             await data_api.push(self._platform, holder, body["token"], wanted.destination_url, answer)
@@ -114,14 +113,12 @@ class DataApi:
     async def _rows_of_payment(self, body: Body, holder: TokenHolder) -> list[operations.Row]:
         payment_id = data_requests.payment_id_of(body)
         project_ids = data_requests.own_projects(body, holder.person.project_ids)
-        async with self._platform.database.read() as tx:
-            return await operations.of_payment(tx, project_ids, payment_id)
+        return await self._platform.look_up(lambda tx: operations.of_payment(tx, project_ids, payment_id))
 
     async def _balances(self, body: Body, holder: TokenHolder) -> Body:
         if Right.BALANCES not in holder.person.rights:
             raise DataError(403, "You may not see balances")
-        async with self._platform.database.read() as tx:
-            rows = await operations.balances(tx, holder.person.project_ids)
+        rows = await self._platform.look_up(lambda tx: operations.balances(tx, holder.person.project_ids))
         return {"balance": [{"name": row["name"], row["currency"]: str(row["amount"])} for row in rows]}
 
 
