@@ -83,7 +83,7 @@ async def tables_in_order(connection: asyncpg.Connection) -> list[Table]:
         for row in rows
         if row["name"] != _UNTOUCHED
     }
-    sorter = TopologicalSorter({name: set(table.refers_to) - {name} for name, table in tables.items()})
+    sorter = TopologicalSorter({name: sorted({*table.refers_to} - {name}) for name, table in tables.items()})
     in_order = [tables[name] for name in sorter.static_order()]
     return sorted(in_order, key=lambda table: (table.spread, table.spread and table.name != FIRST))
 
