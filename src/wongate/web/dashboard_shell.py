@@ -21,6 +21,8 @@ from wongate.web.dashboard_access import Visit
 
 STATIC = Path(__file__).parent / "static" / "dashboard"
 ASSET_PATH = "/dashboard/static"
+KOREAN_MOMENT = "y. M. d. HH:mm:ss"
+"""CLDR's own would read `PM 7:07:31`, which nobody in Korea writes."""
 LANGUAGE_NAMES = {"ko": "한국어", "en": "English", "ru": "Русский"}
 
 
@@ -206,7 +208,8 @@ def moment(at: datetime, language: str, zone: str) -> str:
 
 def stamp(at: datetime, language: str, zone: str) -> str:
     """The same for a column whose heading names the zone."""
-    return format_datetime(at, "medium", tzinfo=ZoneInfo(zone), locale=language)
+    pattern = KOREAN_MOMENT if language == "ko" else "medium"
+    return format_datetime(at, pattern, tzinfo=ZoneInfo(zone), locale=language)
 
 
 def ago(at: datetime, now: datetime, language: str) -> str:
