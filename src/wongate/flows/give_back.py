@@ -31,17 +31,30 @@ async def send_refund(platform: Platform, door: Door, project: Project, operatio
     def intend(case: Case) -> tuple[Operation, bool] | None:
         refund = still_ours(case, operation)
         if refund is None:
-            return None
+            return _own_intent(case, operation, Stage.CANCELLING)
         if any(_goes_first(other, refund) for other in case.operations.values()):
             case.change(refund, wake_at=case.now + timedelta(seconds=LATER_S))
             return None
-        whole = refund.amount == case.payment.captured and case.payment.refunded == 0
-        return case.move(refund, Event.SENT, wake_at=case.now + LEASE), whole
+        return case.move(refund, Event.SENT, wake_at=case.now + LEASE), _is_whole(case, refund)
 
+    sale = await _sale_of(platform, project, operation)  # before the intent: only the call comes after it
     began_s = platform.monotonic()
-    intended = await door.settle(project, operation.payment_no, intend)
+    intended = await door.book(project, operation.payment_no, intend)
     if intended is not None:
-        await _cancel(platform, door, project, *intended, began_s)
+        await _cancel(platform, door, project, sale, *intended, began_s)
+
+
+def _own_intent(case: Case, claimed: Operation, stage: Stage) -> tuple[Operation, bool] | None:
+    """The intent to send, when it is this claim's own: committed before, and only the answer to the commit was lost. Left alone,
+    it would be taken for one that may have been sent, and of a partial cancel nobody could ever tell (N-11)."""
+    refund = case.operations[claimed.operation_id]
+    expected = (stage, claimed.attempt, _repeats(claimed) + (stage is Stage.REPEATING))
+    found = (refund.stage, refund.attempt, _repeats(refund))
+    return (refund, _is_whole(case, refund)) if found == expected else None
+
+
+def _is_whole(case: Case, refund: Operation) -> bool:
+    return refund.amount == case.payment.captured and case.payment.refunded == 0
 
 
 def _goes_first(other: Operation, refund: Operation) -> bool:
@@ -51,10 +64,15 @@ def _goes_first(other: Operation, refund: Operation) -> bool:
 
 
 async def _cancel(
-    platform: Platform, door: Door, project: Project, refund: Operation, whole: bool, began_s: float
+    platform: Platform,
+    door: Door,
+    project: Project,
+    sale: Operation,
+    refund: Operation,
+    whole: bool,
+    began_s: float,
 ) -> None:
     """The call that gives money back; `began_s` is the monotonic time at which its intent was begun."""
-    sale = await _sale_of(platform, project, refund)
     outcome: Outcome = NotSent("this process slept between intent and call")
     exchange = None
     if platform.monotonic() - began_s < rungs.SEND_WITHIN_S:
@@ -212,7 +230,7 @@ async def ask(platform: Platform, door: Door, project: Project, operation: Opera
     def decide(case: Case) -> tuple[Operation, bool] | None:
         refund = still_ours(case, operation)
         if refund is None:
-            return None
+            return _own_intent(case, operation, Stage.REPEATING)
         case.note(refund, exchange)
         empties = refund.amount == case.payment.captured - case.payment.refunded
         if standing is Standing.CANCELLED and empties:
@@ -221,9 +239,9 @@ async def ask(platform: Platform, door: Door, project: Project, operation: Opera
             return None
         return _repeat_or_wait(case, refund, standing)
 
-    repeated = await door.settle(project, operation.payment_no, decide)
+    repeated = await door.book(project, operation.payment_no, decide)
     if repeated is not None:
-        await _cancel(platform, door, project, *repeated, began_s)
+        await _cancel(platform, door, project, sale, *repeated, began_s)
 
 
 def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[Operation, bool] | None:
@@ -234,7 +252,6 @@ def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[
     if "refused" in refund.details:
         _book_held_refusal(case, refund, standing)
         return None
-    whole = refund.amount == case.payment.captured and case.payment.refunded == 0
     empties = refund.amount == case.payment.captured - case.payment.refunded
     may = standing is Standing.APPROVED and (
         (empties and _repeats(refund) < REPEATS_MAX) or refund.details.get("may_repeat")
@@ -253,7 +270,7 @@ def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[
         "may_repeat": False,
         "repeat_at": a_minute_on.isoformat(),
     }
-    return case.move(refund, Event.SENT, details=details, wake_at=case.now + LEASE), whole
+    return case.move(refund, Event.SENT, details=details, wake_at=case.now + LEASE), _is_whole(case, refund)
 
 
 def _book_held_refusal(case: Case, refund: Operation, standing: Standing) -> None:
