@@ -10,18 +10,22 @@ from itertools import count
 
 import pytest
 from aiohttp import web
-from tests.faults.stage import Shop, Stage, shop
+from tests.faults.stage import HANG_GUARD_S, Shop, Stage, shop
 from tests.world import PROJECT_ID, free_port
 
 SALE = "/v2/payment/wallet/payco/sale"
 HEALTHY = [f"127.0.1.{number}" for number in range(1, 100)]
 TARPIT = "127.0.1.100"
-TARPIT_CALLBACKS = 20
-"""In each round, beside one for each healthy endpoint: more than it gets sends at the same time (16)."""
+TARPIT_CALLBACKS = 300
+"""In each round, beside one for each healthy endpoint: enough to fill both workers' widest lanes (128 sends each), if they were
+one lane."""
 
-ROUNDS = 6
+ROUNDS = 5
 ATTEMPTS = 3
 RATIO_MAX = 1.2
+NOISE_MAX = 3.0
+"""A ratio beyond it is no noise of the machine."""
+
 _numbers = count(1)
 
 
@@ -43,9 +47,10 @@ class Endpoints:
         return web.Response()
 
     async def have(self, payment_ids: set[str]) -> None:
-        while not payment_ids <= self.arrived_s.keys():
-            self._news.clear()
-            await self._news.wait()
+        async with asyncio.timeout(HANG_GUARD_S):
+            while not payment_ids <= self.arrived_s.keys():
+                self._news.clear()
+                await self._news.wait()
 
 
 @asynccontextmanager
@@ -108,8 +113,10 @@ async def test_one_endpoint_that_never_answers_costs_99_healthy_ones_nothing(sta
     """Noise may spoil a measurement, so the best of three counts: a tarpit that costs something costs it every time."""
     ratios: list[float] = []
     async with shop(stage) as merchant, listening() as endpoints:
-        while len(ratios) < ATTEMPTS and min(ratios, default=RATIO_MAX + 1) > RATIO_MAX:
+        for _ in range(ATTEMPTS):
             ratios.append(await measured_ratio(merchant, endpoints))
+            if not RATIO_MAX < ratios[-1] < NOISE_MAX:
+                break
     told = ", ".join(f"{ratio:.2f}" for ratio in ratios)
     stage.measured("healthy endpoints' p99 beside a tarpit", f"{told} times the one without it")
     assert min(ratios) <= RATIO_MAX, told
