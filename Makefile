@@ -33,9 +33,10 @@ test-failover: .etcd $(TEST_READY) $(FAILOVER_READY)  ## a Patroni cluster loses
 .etcd:
 	@command -v etcd >/dev/null || { echo "make test-failover needs etcd: apt-get install etcd-server" >&2; exit 2; }
 
-simulate: $(TEST_READY)  ## seeded simulation: SEEDS=2000, SEED=123 [TRACE=1], POINTS=1 for crash points
+simulate: $(TEST_READY)  ## seeded simulation: SEEDS=2000, SEED=123 [TRACE=1], POINTS=1 all crash points, MUTATIONS=1 breakages
 	@exec $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
-	  $(if $(FIRST),--first $(FIRST)) $(if $(POINTS),--points) $(if $(TRACE),--trace) $(ARGS)
+	  $(if $(FIRST),--first $(FIRST)) $(if $(POINTS),--points) $(if $(MUTATIONS),--mutations) \
+	  $(if $(BROKEN),--broken "$(BROKEN)") $(if $(TRACE),--trace) $(ARGS)
 
 bench: $(TEST_READY)  ## measured against pgbench in the same run
 	@exec $(BIN)/python -m bench $(ARGS)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.simulation.process import Process
     from tests.simulation.world import World
 
-DASHBOARD = "dashboard"
+DASHBOARD, PAGE = "dashboard", "page"
 TOLERATED = (
     Unavailable,
     asyncpg.PostgresConnectionError,
@@ -61,6 +61,7 @@ class Auditor:
         self.requests: set[bytes] = set()  # as the shop sent them
         self.accepted: list[Accepted] = []
         self.approvals_sent: dict[str, list[float]] = defaultdict(list)  # by TID, as they left the platform
+        self.cancels_sent: Counter[str] = Counter()  # by the cancel's order number
         self.approved: dict[str, int] = {}  # by TID: what an approval's answer said, if it was rightly signed
         self.unsigned: set[str] = set()
         self.sends: dict[tuple[str, str], Sends] = {}  # by address and callback
@@ -120,6 +121,11 @@ class Auditor:
         """A refund that the Dashboard says it has begun; a form that is sent twice is one refund (E-31)."""
         self.accepted.append(Accepted(DASHBOARD, form_key.encode(), request_id, self._world.loop.time()))
 
+    def handed_over(self, request_id: str, order_number: str, payment_id: str) -> None:
+        """The Payment Page has sent its payer to the window: the sale behind it is there, and only one of them at a time."""
+        self.accepted.append(Accepted(PAGE, order_number.encode(), request_id, self._world.loop.time()))
+        self._world.tell("payer", f"is handed over for {payment_id}")
+
     # --- the provider ---------------------------------------------------------------------------------------------------------
 
     def calls_provider(self, process: "Process", url: str, body: bytes) -> None:
@@ -130,6 +136,8 @@ class Auditor:
         self._world.count(f"call {kind}")
         if fields["SignData"] != signatures.of_request(kind, fields, KEY):
             self.violated("signatures", f"SignData of a {kind} is wrong")
+        if kind == "cancel":
+            self.cancels_sent[fields["Moid"]] += 1
         if kind == "approve":
             self.approvals_sent[fields["TID"]].append(self._world.loop.time())
             if len(self.approvals_sent[fields["TID"]]) > 1:

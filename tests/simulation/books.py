@@ -38,10 +38,22 @@ PAYMENT_WALKS = {
     ("error", "decline"),
     ("awaiting redirect result", "success"),
     ("awaiting redirect result", "decline"),
+    ("awaiting redirect result", "awaiting customer"),
+    ("awaiting customer", "awaiting redirect result"),
+    ("awaiting customer", "decline"),
     ("success", "partially refunded"),
     ("success", "refunded"),
     ("partially refunded", "refunded"),
 }
+STATUSES = (
+    "error",
+    "awaiting redirect result",
+    "awaiting customer",
+    "decline",
+    "success",
+    "partially refunded",
+    "refunded",
+)
 SLACK_S = 60.0
 """How late a retry may begin when nothing goes wrong with processes and clocks: its lane may be narrow (F14)."""
 
@@ -72,9 +84,15 @@ class Snapshot:
         self.told = defaultdict(list)
         for callback in self.callbacks:
             self.told[callback["operation_id"], callback["seq"]].append(callback)
+        pages = {payment["payment_no"] for payment in self.payments if payment["source"] == "page"}
+        self.by_page = {op["operation_id"] for op in self.operations if op["payment_no"] in pages}
         books = world.provider.sim.books
         self.theirs = {payment.moid: payment for payment in books.latest("", 10_000)}
         self.cancels = {moid: books.cancellations(payment) for moid, payment in self.theirs.items()}
+
+    def retried(self, sale: Row) -> bool:
+        """Has its payer gone on to another attempt (E-43)?"""
+        return any(row["event"] == "retried" for row in self.history[sale["operation_id"]])
 
     def refunds(self, payment: Row) -> list[Row]:
         return [
@@ -93,7 +111,7 @@ def check(world: "World", *, at_the_end: bool) -> None:
     snapshot = Snapshot(world)
     found = [
         *sums(snapshot),
-        *histories(snapshot),
+        *histories(world, snapshot),
         *finals_are_told(snapshot),
         *ledger(snapshot),
         *successes(world, snapshot),
@@ -140,7 +158,7 @@ def sums(snapshot: Snapshot) -> Found:
             yield "I2", f"{name}: paid twice"
 
 
-def histories(snapshot: Snapshot) -> Found:
+def histories(world: "World", snapshot: Snapshot) -> Found:
     """I5: every walk is one that the state table allows, and nothing final changes."""
     for operation in snapshot.operations:
         rows = snapshot.history[operation["operation_id"]]
@@ -155,17 +173,24 @@ def histories(snapshot: Snapshot) -> Found:
             yield "I5", f"{operation['operation_id']} became final twice"
         if sum(row["stage"] == "approving" for row in rows) > 1:
             yield "I2", f"{operation['operation_id']} was approved twice"
-    yield from _payment_histories(snapshot)
+    yield from _payment_histories(world, snapshot)
 
 
-def _payment_histories(snapshot: Snapshot) -> Found:
+def _payment_histories(world: "World", snapshot: Snapshot) -> Found:
+    clocks_differ = bool(world.swarm.on.keys() & {"skew", "clock jump"})
     for payment in snapshot.payments:
+        tried_again = any(snapshot.retried(sale) for sale in snapshot.sales(payment))
+        if tried_again and clocks_differ:
+            continue  # nothing tells in which order the attempts came
         rows = [
             row
             for op in snapshot.of_payment[payment["payment_no"]]
             for row in snapshot.history[op["operation_id"]]
         ]
-        walked = ["", *(row["payment_status"] for row in sorted(rows, key=_in_time))]
+        walked = [
+            "",
+            *(row["payment_status"] for row in sorted(rows, key=_by_clock if tried_again else _in_time)),
+        ]
         for step in {step for step in pairwise(walked) if step[0] != step[1]} - PAYMENT_WALKS:
             yield "I5", f"payment {payment['payment_id']} went {step[0]} -> {step[1]}"
         if payment["status"] != walked[-1]:
@@ -177,14 +202,19 @@ def _payment_histories(snapshot: Snapshot) -> Found:
 
 def _in_time(row: Row) -> tuple[Any, ...]:
     """Refunds only begin when the sale has ended, and sums only grow: clocks that differ do not matter."""
-    order = ("error", "awaiting redirect result", "decline", "success", "partially refunded", "refunded")
-    return order.index(row["payment_status"]), row["operation_id"], row["seq"]
+    return STATUSES.index(row["payment_status"]), row["operation_id"], row["seq"]
+
+
+def _by_clock(row: Row) -> tuple[Any, ...]:
+    return row["at"], row["operation_id"], row["seq"]
 
 
 def finals_are_told(snapshot: Snapshot) -> Found:
     """I4: a row for each address, made with the status."""
     for row in snapshot.transitions:
-        wanted = row["final"] or (row["status"] == "awaiting redirect result" and row["seq"] == 1)
+        opened = row["status"] == "awaiting redirect result" and row["seq"] == 1
+        lapsed = row["event"] == "lapsed"  # E-43: nobody has tried again, now the payment is declined
+        wanted = row["final"] or lapsed or (opened and row["operation_id"] not in snapshot.by_page)
         urls = [callback["url"] for callback in snapshot.told[row["operation_id"], row["seq"]]]
         if wanted and CALLBACK_URL not in urls:
             yield "I4", f"{row['operation_id']} became {row['status']} and nobody is told"
@@ -232,6 +262,7 @@ def successes(world: "World", snapshot: Snapshot) -> Found:
 
 def both_books(snapshot: Snapshot) -> Found:
     """I2, I3: the provider's truth is ours, or the operation is listed as unresolved."""
+    yield from _nobodys_money(snapshot)
     for payment in snapshot.payments:
         for sale in snapshot.sales(payment):
             theirs = snapshot.theirs.get(sale["order_number"])
@@ -244,6 +275,13 @@ def both_books(snapshot: Snapshot) -> Found:
                 yield "I3", f"{payment['payment_id']} succeeded before its approval ended"
             if sale["status"] == "success":
                 yield from _refunds_in_both(snapshot, payment, sale)
+
+
+def _nobodys_money(snapshot: Snapshot) -> Found:
+    ours = {operation["order_number"] for operation in snapshot.operations}
+    for moid, theirs in snapshot.theirs.items():
+        if theirs.approvals and theirs.remain and moid not in ours:
+            yield "I3", f"the provider holds {theirs.remain} for {moid}, which no sale of ours names"
 
 
 def _refunds_in_both(snapshot: Snapshot, payment: Row, sale: Row) -> Found:
@@ -288,7 +326,8 @@ def acknowledged(world: "World", snapshot: Snapshot) -> Found:
     for (kind, _), operations in opened.items():
         for one, other in pairwise(operations):
             soon = (other["created_at"] - one["created_at"]).total_seconds() < 590
-            if kind == "sale" or (soon and not skewed):
+            anew = kind == "sale" and not any(snapshot.retried(sale) for sale in (one, other))
+            if anew or (kind == "refund" and soon and not skewed):
                 yield "E-6", f"the same {kind} request was carried out twice"
 
 
@@ -353,7 +392,8 @@ def settled(world: "World") -> Found:
 
 
 def _may_wait(world: "World", snapshot: Snapshot, operation: Row) -> bool:
-    """Only a notice or a person settles a *partial* cancel of unknown outcome (N-12), and later refunds wait behind it."""
+    """Only a notice or a person settles a *partial* cancel of unknown outcome, or a whole one that stayed unknown through all of
+    its ten repetitions (N-12); later refunds wait behind it."""
     if operation["kind"] == "sale":
         return False
     payment = next(p for p in snapshot.payments if p["payment_no"] == operation["payment_no"])
@@ -366,4 +406,5 @@ def _may_wait(world: "World", snapshot: Snapshot, operation: Row) -> bool:
     whole = operation["amount"] == payment["captured"] and not payment["refunded"]
     by_hand = any(cancel.kind == "admin" for cancel in snapshot.cancels[sale["order_number"]])
     told = (theirs.tid, name) in world.auditor.notices_taken
-    return operation["stage"] == "asking" and not told and (not whole or by_hand)
+    tried_enough = world.auditor.cancels_sent[name] > 10
+    return operation["stage"] == "asking" and not told and (not whole or by_hand or tried_enough)

@@ -68,6 +68,21 @@ class Merchant:
         await self.post(SALE_PATH, order.sale)
         return order
 
+    def page_order(self, amount: int) -> tuple[Order, dict[str, str]]:
+        """An order that is paid on the Payment Page, and the signed parameters of its link."""
+        number = len(self.orders) + 1
+        order = Order(number, f"order-{number}", amount, window_opened=True)
+        self.orders[order.payment_id] = order
+        asked = {
+            "project_id": str(PROJECT_ID),
+            "payment_id": order.payment_id,
+            "payment_amount": str(amount),
+            "payment_currency": "KRW",
+            "payment_description": f"주문 {number}",
+            "customer_id": f"customer-{number}",
+        }
+        return order, {**asked, "signature": signatures.of_message(asked, SECRET)}
+
     def _sale(self, order: Order, email: str = "") -> bytes:
         customer = {"id": f"customer-{order.number}", "ip_address": "203.0.113.7"}
         return signatures.signed(

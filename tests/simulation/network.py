@@ -161,7 +161,8 @@ class Network:
         kind = self._world.swarm.of_edge(edge)
         self._world.tell("network", f"{edge} {kind}")
         headers = {"content-type": content_type, "host": "pay.wongate.test"}
-        mail = Parcel(method, path, self._mangled(kind, body), headers, caller_ip)
+        path, _, query = path.partition("?")
+        mail = Parcel(method, path, self._mangled(kind, body), headers, caller_ip, query=query)
         mail.broken_off = kind == "truncate" and self._random.random() < 0.5
         answered: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
 

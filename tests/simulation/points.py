@@ -12,6 +12,10 @@ from tests.simulation.world import Report, play
 SEED = 1
 """Only for delays: a scenario is decided by its script."""
 
+RECOVERY_SEAMS = 40
+"""So many seams after a crash belong to the recovery from it; what is still unknown then is asked about every few minutes, and
+one such look is like the other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -34,32 +38,46 @@ def undisturbed(scenario: Scenario, postgres: Postgres) -> Report:
 
 def crashes(scenario: Scenario, postgres: Postgres) -> Iterator[Point]:
     """A crash at every seam."""
-    whole = undisturbed(scenario, postgres)
-    for number, name in enumerate(whole.seams, 1):
-        yield _crashed(scenario, postgres, number, name=name)
+    for number in range(1, len(undisturbed(scenario, postgres).seams) + 1):
+        yield _crashed(scenario, postgres, number)
 
 
-def crash_pairs(scenario: Scenario, postgres: Postgres, pairs: int) -> Iterator[Point]:
-    """A second crash while the first one is being recovered from, at seams drawn from all of them."""
-    draw = Random(scenario.name)
-    whole = undisturbed(scenario, postgres)
-    for _ in range(pairs):
-        first = draw.randint(1, len(whole.seams) - 1)
-        once = _crashed(scenario, postgres, first)
-        yield _crashed(scenario, postgres, first, draw.randint(first + 1, len(once.report.seams)))
-
-
-def freezes(scenario: Scenario, postgres: Postgres) -> Iterator[Point]:
-    """A process sleeps past every lease at every seam, and wakes up into a world that has gone on without it (F19)."""
+def freezes(scenario: Scenario, postgres: Postgres, *, every: int = 1) -> Iterator[Point]:
+    """A process sleeps past every lease, and wakes up into a world that has gone on without it (F19)."""
     whole = play(SEED, postgres, scenario.plan(freeze_at=(10**9,)))
-    for number, name in enumerate(whole.seams, 1):
+    for number in range(1, len(whole.seams) + 1, every):
         report = play(SEED, postgres, scenario.plan(freeze_at=(number,)))
         assert report.counted["freezes"] == 1, f"{scenario.name} never reached seam {number}"
-        yield Point(scenario.name, (number,), (name,), "freeze", report)
+        yield Point(scenario.name, (number,), (report.seams[number - 1],), "freeze", report)
 
 
-def _crashed(scenario: Scenario, postgres: Postgres, *seams: int, name: str = "") -> Point:
+def pairs(scenario: Scenario, postgres: Postgres) -> Iterator[Point]:
+    """A second crash at every seam of the recovery from the first, for every first one."""
+    for first in range(1, len(undisturbed(scenario, postgres).seams) + 1):
+        yield from _pairs_after(scenario, postgres, first)
+
+
+def _pairs_after(scenario: Scenario, postgres: Postgres, first: int) -> Iterator[Point]:
+    for second in _recovery(_crashed(scenario, postgres, first)):
+        yield _crashed(scenario, postgres, first, second)
+
+
+def some_pairs(scenario: Scenario, postgres: Postgres, number: int) -> Iterator[Point]:
+    """Pairs drawn from all of them, the same ones every time."""
+    draw = Random(scenario.name)
+    seams = len(undisturbed(scenario, postgres).seams)
+    for first in draw.sample(range(1, seams + 1), number):
+        recovery = _recovery(_crashed(scenario, postgres, first))
+        if recovery:
+            yield _crashed(scenario, postgres, first, draw.choice(recovery))
+
+
+def _recovery(once: Point) -> range:
+    first = once.seams[0]
+    return range(first + 1, min(len(once.report.seams), first + RECOVERY_SEAMS) + 1)
+
+
+def _crashed(scenario: Scenario, postgres: Postgres, *seams: int) -> Point:
     report = play(SEED, postgres, scenario.plan(crash_at=seams))
     assert report.counted["crashes"] == len(seams), f"{scenario.name} never reached all of the seams {seams}"
-    names = tuple(name or report.seams[number - 1] for number in seams)
-    return Point(scenario.name, seams, names, "crash", report)
+    return Point(scenario.name, seams, tuple(report.seams[number - 1] for number in seams), "crash", report)

@@ -35,6 +35,7 @@ _EMPTIED = [
     "audit_entry",
     "audit_head",
 ]
+_TABLES = "SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 _NEXT_DUE = (
     "SELECT (SELECT min(wake_at) FROM operation WHERE wake_at IS NOT NULL) AS wake, "
     "(SELECT min(due_at) FROM callback WHERE state = 'waiting') AS callback, "
@@ -55,8 +56,8 @@ class Postgres:
         self.open_transactions: list[Session] = []
         self.waiting: list[asyncio.Future[None]] = []
         self.changed: Callable[[], None] = lambda: None
-        for table in _EMPTIED:  # its locks would come and go in real time
-            self.wait(self._plain.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)"))
+        for row in self.fetch(_TABLES):  # autovacuum's locks would come and go in real time
+            self.wait(self._plain.execute(f"ALTER TABLE {row['name']} SET (autovacuum_enabled = off)"))
 
     def close(self) -> None:
         for raw in (self._plain, *self._free):

@@ -49,6 +49,7 @@ class Parcel:
     headers: Mapping[str, str]
     caller_ip: str
     broken_off: bool = False
+    query: str = ""
 
     def scope(self) -> dict[str, Any]:
         headers = {**self.headers, "content-length": str(len(self.body) + self.broken_off)}
@@ -59,7 +60,7 @@ class Parcel:
             "method": self.method,
             "path": self.path,
             "raw_path": self.path.encode(),
-            "query_string": b"",
+            "query_string": self.query.encode(),
             "root_path": "",
             "scheme": "https",
             "server": ("pay.wongate.test", 443),

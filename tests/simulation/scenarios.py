@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from tests.simulation.page_payer import PagePayer
 from tests.simulation.swarm import Swarm
 from tests.simulation.world import Plan, World
 
@@ -14,7 +15,8 @@ Fault = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`faults` are armed at the simulated NICEPAY before the order is placed."""
+    """`faults` are armed at the simulated NICEPAY before the order is placed. `by_page`: paid on the Payment Page. `pressed` is
+    what somebody does in the Dashboard a minute later: a refund, or a callback sent again."""
 
     name: str
     payer: tuple[str, str] = ("card", "once")
@@ -23,6 +25,8 @@ class Scenario:
     notices: bool = False
     refusals: int = 0
     broken_first: bool = False
+    by_page: bool = False
+    pressed: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def plan(
@@ -50,8 +54,15 @@ class Scenario:
     async def story(self, world: World) -> None:
         for fault in self.faults:
             world.provider.sim.faults.arm(dict(fault))
-        await world.merchant.sell(10_000, broken_first=self.broken_first)
-        await asyncio.sleep(200)
+        if self.by_page:
+            order, parameters = world.merchant.page_order(10_000)
+            world.spawn(PagePayer(world, order).visit(parameters))
+        else:
+            await world.merchant.sell(10_000, broken_first=self.broken_first)
+        await asyncio.sleep(100)
+        if self.pressed:
+            await {"refund": world.operators.refund, "resend": world.operators.resend}[self.pressed]()
+        await asyncio.sleep(100)
 
 
 def _lost(on: str, committed: bool, times: Any = 1) -> Fault:
@@ -115,4 +126,13 @@ SCENARIOS = (
         "partial refund, asked to cancel again", refunds="one partial", faults=[_code("cancel", "2056")]
     ),
     Scenario("callback refused three times", refusals=3),
+    Scenario("callback sent again by hand", refusals=3, pressed="resend"),
+    Scenario("refund from the Dashboard", pressed="refund"),
+    Scenario("paid on the Payment Page", by_page=True),
+    Scenario(
+        "refused, then tried again on the Payment Page",
+        by_page=True,
+        faults=[_code("approve", "3095")],
+        settings={"try_again": True},
+    ),
 )

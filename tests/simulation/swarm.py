@@ -25,6 +25,7 @@ EDGES = {
     "provider": WIRE,
     "merchant": (*WIRE, "error", "almost right"),
     "gate": WIRE,
+    "page": WIRE,
     "return": WIRE,
     "notice": (*WIRE, "late", "forged"),
 }
@@ -46,7 +47,7 @@ PROVIDER = (
     "silent",  # no answer to anything for many minutes
     "notices",
 )
-SHOP = ("dead endpoint", "two urls", "short limit", "partial refunds forbidden")
+SHOP = ("dead endpoint", "two urls", "short limit", "try again")
 
 ALL = (
     *DATABASE,

@@ -11,17 +11,17 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from queue import Empty, Queue
 from typing import Any
 
 from tests import database
 from tests.simulation import points
-from tests.simulation.mutations import MUTATIONS
+from tests.simulation.mutations import named
 from tests.simulation.postgres import Postgres
 from tests.simulation.scenarios import SCENARIOS
-from tests.simulation.world import Report, play
+from tests.simulation.world import play
 
 from wongate.connections import embedded
 from wongate.store.migrate import migrate
@@ -30,7 +30,9 @@ Task = dict[str, Any]
 Result = dict[str, Any]
 
 JOBS = max(1, min(os.cpu_count() or 1, 8))
-PAIRS = 4  # of crashes, for each scenario
+PAIRS, FREEZES_APART = 4, 4
+"""Of what `make test` has no time for all: pairs of crashes of each scenario, and which share of the freezes."""
+
 URL = "WONGATE_SIMULATION_DATABASE"
 _TEMPLATE = "wongate_simulation"
 _END = None
@@ -110,16 +112,22 @@ def workers(server: embedded.Server, jobs: int = JOBS) -> Iterator[Workers]:
 
 def carried_out(task: Task, postgres: Postgres) -> Result:
     match task:
-        case {"seed": seed}:
-            return _result(task, play(seed, postgres))
+        case {"seed": _}:
+            return _played(task, postgres)
         case {"scenario": name, "how": how}:
             return _points(task, name, how, postgres)
-        case {"mutation": name, "seeds": seeds}:
-            return _mutated(task, name, seeds, postgres)
+        case {"mutation": _}:
+            return _mutated(task, postgres)
     raise ValueError(task)
 
 
-def _result(task: Task, report: Report) -> Result:
+def _played(task: Task, postgres: Postgres) -> Result:
+    if task["broken"]:
+        mutation = named(task["broken"])
+        with mutation.applied():
+            report = play(task["seed"], postgres, mutation.plan())
+    else:
+        report = play(task["seed"], postgres)
     return {
         **task,
         "history": report.history,
@@ -131,26 +139,31 @@ def _result(task: Task, report: Report) -> Result:
 
 def _points(task: Task, name: str, how: str, postgres: Postgres) -> Result:
     scenario = next(scenario for scenario in SCENARIOS if scenario.name == name)
-    match how:
-        case "crash":
-            found = list(points.crashes(scenario, postgres))
-        case "freeze":
-            found = list(points.freezes(scenario, postgres))
-        case _:
-            found = list(points.crash_pairs(scenario, postgres, PAIRS))
-    broken = [str(point) for point in found if point.report.violations]
-    return {**task, "points": len(found), "violations": broken}
+    plays: dict[str, Callable[[], Iterator[points.Point]]] = {
+        "crash": lambda: points.crashes(scenario, postgres),
+        "freeze": lambda: points.freezes(scenario, postgres),
+        "some freezes": lambda: points.freezes(scenario, postgres, every=FREEZES_APART),
+        "pairs": lambda: points.pairs(scenario, postgres),
+        "some pairs": lambda: points.some_pairs(scenario, postgres, PAIRS),
+    }
+    number, broken = 0, []
+    for point in plays[how]():
+        number += 1
+        if point.report.violations:
+            broken.append(str(point))
+    return {**task, "points": number, "violations": broken}
 
 
-def _mutated(task: Task, name: str, seeds: int, postgres: Postgres) -> Result:
-    """The first seed that notices the breakage."""
-    mutation = next(mutation for mutation in MUTATIONS if mutation.name == name)
-    with mutation.applied():
-        for seed in range(1, seeds + 1):
-            report = play(seed, postgres, mutation.plan())
-            if report.violations:
-                return {**task, "caught": seed, "violation": report.violations[0]}
-    return {**task, "caught": 0, "violation": ""}
+def _mutated(task: Task, postgres: Postgres) -> Result:
+    """The first seed that notices the breakage, and what sound code does in exactly that seed."""
+    mutation = named(task["mutation"])
+    for seed in range(task["first"], task["first"] + task["seeds"]):
+        with mutation.applied():
+            broken = play(seed, postgres, mutation.plan()).violations
+        if broken:
+            sound = play(seed, postgres, mutation.plan()).violations
+            return {**task, "caught": seed, "violation": broken[0], "sound": sound}
+    return {**task, "caught": 0, "violation": "", "sound": []}
 
 
 def totals(results: Iterable[Result]) -> tuple[Counter[str], Counter[str]]:

@@ -22,6 +22,7 @@ from tests.simulation.forger import forged
 from tests.simulation.merchant import CALLBACK_URL, COPY_URL, PROJECT_ID, SECRET, Merchant, Order
 from tests.simulation.network import NOTICE_IP, Network
 from tests.simulation.operators import Operators
+from tests.simulation.page_payer import PagePayer
 from tests.simulation.payer import FORM, Payer
 from tests.simulation.postgres import Postgres
 from tests.simulation.process import Parcel, Process
@@ -61,6 +62,7 @@ class Plan:
     workers: int | None = None
     crash_at: tuple[int, ...] = ()
     freeze_at: tuple[int, ...] = ()
+    naps_s: tuple[float, ...] = (1, 20, 70, 130, 400)
     traced: bool = False
     payer: tuple[str, str] = ("", "")
     refunds: str = ""
@@ -138,7 +140,13 @@ class World:
         self.counted[what] += number
 
     def spawn(self, story: Coroutine[Any, Any, None]) -> None:
-        self.loop.create_task(story)
+        self.loop.create_task(story).add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """An actor that breaks would otherwise only be missing."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.auditor.violated("the simulation itself", repr(error))
 
     # --- processes -----------------------------------------------------------------------------------------------------------
 
@@ -167,7 +175,7 @@ class World:
         elif len(self.seams) in self.plan.freeze_at:
             self.freeze(process, FROZEN_S)
         elif self.swarm.strikes("freeze"):
-            self.freeze(process, self._scheduling.choice((1, 20, 70, 130, 400)))
+            self.freeze(process, self._scheduling.choice(self.plan.naps_s))
 
     def freeze(self, process: Process, seconds: float) -> None:
         self.tell(process.name, f"FREEZES for {seconds} s")
@@ -237,11 +245,16 @@ class World:
         draw = self.random("orders")
         amounts = [draw.choice((1000, 10_000, 12_345)) for _ in range(draw.randint(1, 6))]
         for amount in amounts:
-            self.spawn(self._order(amount, draw.random() < 0.08))
+            by_page = draw.random() < 0.3
+            self.spawn(self._page_order(amount) if by_page else self._order(amount, draw.random() < 0.08))
             await asyncio.sleep(draw.choice((0.0, 0.1, 60.0, 600.0)) * draw.random())
 
     async def _order(self, amount: int, broken_first: bool) -> None:
         await self.merchant.sell(amount, broken_first=broken_first)
+
+    async def _page_order(self, amount: int) -> None:
+        order, parameters = self.merchant.page_order(amount)
+        await PagePayer(self, order).visit(parameters)
 
     # --- the run ---------------------------------------------------------------------------------------------------------------
 
@@ -306,6 +319,8 @@ class World:
             settings["callback_rules"] = [{"url": CALLBACK_URL}, {"url": COPY_URL}]
         if self.swarm.has("shop: short limit"):
             settings["limit_time_s"] = 90
+        if self.swarm.has("shop: try again"):
+            settings["try_again"] = True
         account = {**account_settings_for_simulator(HOST), "notice_ips": [NOTICE_IP]}
         now = EPOCH
 
