@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import callbacks, intake, isolation, pages, payments, refunds
+from bench import callbacks, intake, isolation, pages, payments, refunds, size
 from bench.table import table
 
 RESULTS = Path(__file__).parent / "results"
@@ -25,6 +25,7 @@ BENCHES: dict[str, Callable[..., dict[str, float]]] = {
     "callbacks": callbacks.measure,
     "pages": pages.measure,
     "isolation": isolation.measure,
+    "size": size.measure,
 }
 
 
@@ -40,7 +41,8 @@ def main() -> int:
     for name in options.only:
         began = time.monotonic()
         try:
-            figures[name] = BENCHES[name](quick=options.quick)
+            about_size = {"payments": options.payments, "books": options.books} if name == "size" else {}
+            figures[name] = BENCHES[name](quick=options.quick, **about_size)
         except (
             Exception
         ) as error:  # a run that lost or doubled anything has no figure; the others still have theirs
@@ -59,6 +61,8 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--only", type=_names, default=list(BENCHES), help=f"of {','.join(BENCHES)}")
     parser.add_argument("--quick", action="store_true", help="short runs: a look, not a measurement")
+    parser.add_argument("--payments", type=int, help="about how many for size, a million if not said")
+    parser.add_argument("--books", type=Path, help="a folder that keeps the books of size for the next run")
     return parser.parse_args()
 
 

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
+from tests.database import Cluster, Server, empty, server_for_tests
 
 from wongate.commands import create_project, save_account
-from wongate.connections import embedded
 from wongate.connections.database import Database
 from wongate.connections.vault import Vault, new_master_key
 from wongate.providers.nicepay.accounts import account_settings_for_simulator
+from wongate.store import projects
 from wongate.store.migrate import migrate
 
 PROJECT_ID = 1001
@@ -79,11 +80,11 @@ class Rig:
 
 
 @contextmanager
-def rig(*, worker: bool) -> Iterator[Rig]:
-    """Everything up and answering; the worker only when callbacks are to be sent."""
+def rig(*, worker: bool, keep: Path | None = None) -> Iterator[Rig]:
+    """Everything up and answering; the worker only when callbacks are to be sent. `keep` is a folder that stays."""
     with tempfile.TemporaryDirectory(prefix="wongate-bench-") as name:
-        directory = Path(name)
-        with embedded.start(directory / "database") as server:
+        directory = keep or Path(name)
+        with server_for_tests(directory / "database") as server:
             built = _prepare(directory, server)
             try:
                 _start(built, worker)
@@ -101,9 +102,11 @@ def _stop(built: Rig) -> None:
         process.kill()
 
 
-def _prepare(directory: Path, server: embedded.Server) -> Rig:
+def _prepare(directory: Path, server: Server) -> Rig:
+    if isinstance(server, Cluster):
+        asyncio.run(empty(server.url))
     gate, simulator, neighbour, *sinks = (_free_port() for _ in range(3 + SINKS))
-    secret, merchant_key, master_key = secrets.token_urlsafe(32), secrets.token_urlsafe(64), new_master_key()
+    secret, merchant_key, master_key = _keys(directory / "keys.json")
     (directory / "merchants.json").write_text(json.dumps([{"mid": "wongate01m", "key": merchant_key}]))
     environment = os.environ | {
         "WONGATE_DATABASE_URL": server.url,
@@ -119,6 +122,15 @@ def _prepare(directory: Path, server: embedded.Server) -> Rig:
     return built
 
 
+def _keys(path: Path) -> list[str]:
+    """A project's secret, the account's key and the master key: kept beside the books that they belong to."""
+    if not path.exists():
+        made = [secrets.token_urlsafe(32), secrets.token_urlsafe(64), new_master_key()]
+        path.write_text(json.dumps(made))
+    kept: list[str] = json.loads(path.read_text())
+    return kept
+
+
 async def _fill(built: Rig, master_key: str, merchant_key: str) -> None:
     await migrate(built.database_url)
     vault = Vault.from_text(master_key)
@@ -127,10 +139,10 @@ async def _fill(built: Rig, master_key: str, merchant_key: str) -> None:
         settings = account_settings_for_simulator(f"http://127.0.0.1:{built.simulator[1]}")
         await save_account(tx, vault, 1, "wongate01m", merchant_key, settings)
         for project_id, port in ((PROJECT_ID, built.sink_ports[0]), (NEIGHBOUR_ID, built.neighbour_port)):
-            callback_url = f"http://127.0.0.1:{port}/callbacks"
-            await create_project(
-                tx, vault, project_id, "bench", built.secret, 1, {"callback_url": callback_url}
-            )
+            settings = {"callback_url": f"http://127.0.0.1:{port}/callbacks"}
+            await tx.execute("UPDATE project SET settings = $2 WHERE project_id = $1", project_id, settings)
+            if await projects.load(tx, project_id) is None:
+                await create_project(tx, vault, project_id, "bench", built.secret, 1, settings)
     await database.close()
 
 
@@ -171,7 +183,9 @@ def _resident_mb(pid: int) -> float:
 
 
 def _cpu_s(pid: int) -> float:
-    """Of a process, of its children that have ended, and of those that live."""
+    """Of a process, of its children that have ended, and of those that live. Nothing of one that runs elsewhere."""
+    if not pid:
+        return 0.0
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         own = sum(map(int, fields[11:15])) / _TICKS_PER_S

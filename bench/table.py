@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from wongate.web.dashboard_tiles import TEMPLATES
+
 BARS = {
     ("intake", "ratio"): (">=", 2.0),
     ("intake", "p99_ms"): ("<=", 50.0),
@@ -17,6 +19,16 @@ BARS = {
     ("pages", "round_trips"): ("<=", 2.0),
     ("isolation", "accept_p99_ratio"): ("<=", 1.2),
     ("isolation", "callback_p99_ratio"): ("<=", 1.2),
+    ("size", "table_p95_ms"): ("<=", 100.0),
+    ("size", "search_p95_ms"): ("<=", 100.0),
+    ("size", "detail_p95_ms"): ("<=", 100.0),
+    **{("size", f"tile_{template}_p95_ms"): ("<=", 300.0) for template in TEMPLATES},
+    ("size", "csv_s"): ("<=", 20.0),
+    ("size", "xlsx_s"): ("<=", 150.0),
+    ("size", "csv_growth_mb"): ("<=", 64.0),
+    ("size", "xlsx_growth_mb"): ("<=", 64.0),
+    ("size", "accept_p99_ratio_csv"): ("<=", 1.5),
+    ("size", "accept_p99_ratio_xlsx"): ("<=", 1.5),
 }
 
 

@@ -1,0 +1,141 @@
+"""All rows taken out as CSV and XLSX by the worker: seconds, memory, and what a merchant's sales feel of it."""
+
+import asyncio
+import csv
+import io
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import openpyxl
+
+from bench import orders
+from bench.client import Pool, open_loop, percentile
+from bench.rig import PROJECT_ID, Rig
+from bench.sink import Sink
+from wongate import sandbox_login
+from wongate.app import opened
+from wongate.domain.report import Export
+from wongate.flows import export as exporting
+from wongate.flows import people
+from wongate.flows.audit import Actor
+from wongate.flows.export import Order
+from wongate.flows.platform import Platform
+from wongate.reports.register import Filter
+from wongate.settings import load
+
+RATE = 50
+"""Sales a second that come in meanwhile."""
+
+COLUMNS = (
+    *("payment_id", "type", "status", "amount", "currency", "refunded", "refundable", "customer_id"),
+    "created_at",
+)
+"""The table's own columns (section 8.2)."""
+
+LOOK_S = 0.05
+
+
+async def measure(built: Rig, *, quick: bool) -> dict[str, float]:
+    """Each export alone, for its seconds and the worker's memory, and once more while sales come in."""
+    sink = await Sink(built.secret).listen(*built.sink_ports)
+    figures: dict[str, float] = {}
+    async with opened(load(built.environment)) as platform:
+        until = platform.clock.now()
+        await _sales(built, "warm", 5)
+        before_mb = built.memory_mb("worker")
+        for name in ("csv", "xlsx"):
+            export, seconds, most_mb = await _export(built, platform, name, until)
+            figures |= {f"{name}_s": seconds, f"{name}_growth_mb": most_mb - before_mb}
+            await _verify(platform, export, until)
+        alone = await _sales(built, "alone", 5 if quick else 30)
+        figures["accept_p99_ms_alone"] = percentile(alone, 0.99)
+        for name in ("csv", "xlsx"):
+            during = await _sales_during(built, platform, name, until)
+            figures[f"accept_p99_ratio_{name}"] = percentile(during, 0.99) / percentile(alone, 0.99)
+    sink.close()
+    sink.check(("awaiting redirect result",))
+    return figures
+
+
+async def _export(
+    built: Rig, platform: Platform, format_: str, until: datetime
+) -> tuple[Export, float, float]:
+    """The export once it is ready, its seconds, and the most memory that the worker had meanwhile."""
+    person = await people.find_by_login(platform, sandbox_login.USER)
+    assert person is not None
+    actor = Actor(person.person_id, person.login, "127.0.0.1", (PROJECT_ID,))
+    wanted = Filter((PROJECT_ID,), until=until)
+    order = Order("All", format_, "", wanted, COLUMNS, COLUMNS, "en", "Asia/Seoul")
+    began, most_mb = time.monotonic(), 0.0
+    export_id = await exporting.ask(platform, actor, person.person_id, order)
+    assert export_id is not None
+    while True:
+        await asyncio.sleep(LOOK_S)
+        most_mb = max(most_mb, built.memory_mb("worker"))
+        export = await exporting.own(platform, person.person_id, export_id)
+        assert export is not None
+        assert export.state != "failed", export.error
+        if export.state == "ready":
+            return export, time.monotonic() - began, most_mb
+
+
+async def _verify(platform: Platform, export: Export, until: datetime) -> None:
+    """Opens the file with a reader that is not ours and adds it up."""
+    content = await exporting.content(platform, export)
+    found = await asyncio.to_thread(_added_up, _csv_rows if export.format == "csv" else _xlsx_rows, content)
+    async with platform.database.read() as tx:
+        expected = await tx.fetchrow(
+            "SELECT count(*), sum(amount), sum(refunded) FROM payment WHERE project_id = $1 AND created_at < $2",
+            PROJECT_ID,
+            until,
+        )
+    assert tuple(map(int, expected)) == found, f"the {export.format} holds other rows or sums"
+
+
+def _added_up(read: Callable[[bytes], Iterator[Any]], content: bytes) -> tuple[int, int, int]:
+    amount, refunded = COLUMNS.index("amount"), COLUMNS.index("refunded")
+    number, asked_for, back = 0, 0, 0
+    for row in read(content):
+        number, asked_for, back = number + 1, asked_for + int(row[amount]), back + int(row[refunded])
+    return number, asked_for, back
+
+
+def _csv_rows(content: bytes) -> Iterator[Any]:
+    rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""))
+    next(rows)
+    return rows
+
+
+def _xlsx_rows(content: bytes) -> Iterator[Any]:
+    book = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
+    for sheet in book.worksheets:
+        yield from sheet.iter_rows(min_row=2, values_only=True)
+
+
+async def _sales(built: Rig, prefix: str, seconds: float) -> list[float]:
+    """Milliseconds until each was accepted."""
+    gate = Pool(built.gate)
+    accepts: list[float] = []
+
+    prefix = f"{prefix}-{time.time_ns()}"  # kept books have those of earlier runs
+
+    async def story(number: int, due: float) -> None:
+        status, answer = await gate.send(orders.sale(built, f"{prefix}-{number}"))
+        assert status == 200, answer
+        accepts.append((time.perf_counter() - due) * 1000)
+
+    await open_loop(RATE, seconds, story)
+    gate.close()
+    return accepts
+
+
+async def _sales_during(built: Rig, platform: Platform, format_: str, until: datetime) -> list[float]:
+    """The same while an export is made, second by second until it is ready."""
+    making = asyncio.ensure_future(_export(built, platform, format_, until))
+    accepts: list[float] = []
+    while not making.done():
+        accepts += await _sales(built, format_, 1)
+    await making
+    return accepts
