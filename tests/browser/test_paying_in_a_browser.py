@@ -1,5 +1,6 @@
 """The Payment Page in a real Chromium, in a tab of its own: paying, not paying, and everything that payers do besides."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -236,6 +237,20 @@ async def test_the_first_view_is_light_still_and_all_our_own(stage: Stage):
         assert 5_000 < weight <= 40 * 1024
         assert {stage.page_url} == {answer.url[: len(stage.page_url)] for answer in answers}
         assert 0 == await page.evaluate("shifts.reduce((sum, shift) => sum + shift.value, 0)")
+
+
+async def test_a_page_that_breaks_its_policy_is_reported(stage: Stage, caplog: pytest.LogCaptureFixture):
+    shop = await stage.project()
+    async with stage.visitor(expected=("Content Security Policy",)) as page:
+        await page.goto(shop.url())
+        await page.evaluate(
+            "document.body.append(Object.assign(document.createElement('script'), {text: '1'}))"
+        )
+        for _ in range(400):
+            if "a page broke its policy" in caplog.text:
+                break
+            await asyncio.sleep(0.05)
+        assert "a page broke its policy" in caplog.text
 
 
 @pytest.mark.parametrize("width", [320, 360, 1100])

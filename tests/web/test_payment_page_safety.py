@@ -12,7 +12,7 @@ from tests.world import MID, PAGE_URL, OpenWorld, World, ask
 from wongate.domain.account import Account
 from wongate.domain.payment import Project, ProjectSettings
 from wongate.web.branding import READABLE, brand_of, contrast
-from wongate.web.pages import Pages, frame_origins
+from wongate.web.pages import frame_origins
 
 
 def policy_of(payer: Payer) -> dict[str, str]:
@@ -98,9 +98,32 @@ async def test_nonces_differ(open_world: OpenWorld):
         assert first != policy_of(payer)["script-src"]
 
 
-def test_over_tls_browsers_are_told_to_stay_there() -> None:
-    headers = Pages("https://pay.example")._headers({}, "en")
-    assert "max-age=31536000; includeSubDomains" == headers["Strict-Transport-Security"]
+async def test_over_tls_browsers_are_told_to_stay_there(open_world: OpenWorld):
+    """By every answer: pages, redirects, files, streams, refusals."""
+    async with open_world() as world:
+        payer = Payer(world)
+        await payer.get(page_path())
+        await payer.pay()
+        result = payer.page.body["data-result"]
+        world.platform.page_url = "https://pay.example"
+        world.app.compose(world.platform)
+        paths = {
+            page_path(): 303,
+            result: 200,
+            f"{result}/events?seen=0": 200,
+            "/nothing": 404,
+            "/payment": 400,
+        }
+        paths |= {
+            "/shared/merchant.js": 200,
+            "/shared/merchant.json": 200,
+            "/params/check": 400,
+            "/bridge/nicepay/1.2.3": 303,
+        }
+        for path, status in paths.items():
+            answer = await ask(world.app, "GET", path)
+            expected = (status, "max-age=31536000; includeSubDomains")
+            assert expected == (answer.status, answer.headers["strict-transport-security"]), path
 
 
 async def test_the_form_may_go_to_the_window_and_nowhere_else(open_world: OpenWorld):

@@ -15,16 +15,15 @@ from wongate.flows import page as paying
 from wongate.flows import sale
 from wongate.flows.platform import Platform
 from wongate.web.http import read_body
-from wongate.web.pages import Pages, language_of
+from wongate.web.pages import language_of, show
 
 FORM_MAX = 64 * 1024
 _PHONE = re.compile("Mobi|Android|iPhone|iPad|iPod")
 
 
 class BridgePage:
-    def __init__(self, platform: Platform, pages: Pages) -> None:
+    def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._pages = pages
 
     def routes(self) -> list[Route]:
         return [Route("/bridge/{provider}/{token}", self.cross, methods=["GET", "POST"])]
@@ -42,7 +41,7 @@ class BridgePage:
         if bridge is None:
             return waiting
         script_url = "" if _PHONE.search(request.headers.get("user-agent", "")) else bridge.script_url
-        return self._pages.page(
+        return show(
             request,
             "bridge.html",
             language=language_of(request),

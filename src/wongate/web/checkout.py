@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from wongate.connections.batch import Overloaded
 from wongate.connections.database import Unavailable
@@ -41,10 +42,11 @@ from wongate.flows.status import Standing
 from wongate.web.bridge import BridgePage
 from wongate.web.deadline import deadline
 from wongate.web.http import ClientGone, caller_ip, read_body
-from wongate.web.pages import Pages, is_framed, language_of
+from wongate.web.pages import StrictTransport, is_framed, language_of, show
 from wongate.web.payment_page import PaymentPage
 from wongate.web.results import result_words
 from wongate.web.shared_files import serve
+from wongate.web.violations import Violations
 from wongate.web.words import moment, words
 
 log = logging.getLogger(__name__)
@@ -60,10 +62,9 @@ LOOKS_S = (0.3, 0.5, 0.5, 1.0)
 
 
 class Checkout:
-    def __init__(self, platform: Platform, door: Door, pages: Pages, trusted_proxies: Sequence[str]) -> None:
+    def __init__(self, platform: Platform, door: Door, trusted_proxies: Sequence[str]) -> None:
         self._platform = platform
         self._door = door
-        self._pages = pages
         self._trusted_proxies = trusted_proxies
         self._watch = paying.Watch(platform)
 
@@ -281,7 +282,7 @@ class Checkout:
 
     def _page(self, request: Request, standing: Standing, template: str, **values: Any) -> Response:
         frame_mode = page_parameters(standing.payment).get("frame_mode", "")
-        return self._pages.page(
+        return show(
             request,
             template,
             language=self._language(request, standing),
@@ -295,7 +296,7 @@ class Checkout:
     def lost(self, request: Request, _error: Exception | None = None) -> Response:
         language = language_of(request)
         say = words("checkout", language).gettext
-        return self._pages.page(
+        return show(
             request,
             "notice.html",
             language=language,
@@ -318,7 +319,7 @@ class Checkout:
         """Only a page that was asked for by GET may ask for itself again; `resend` is a form to be sent here once more."""
         language = language_of(request)
         say = words("checkout", language).gettext
-        return self._pages.page(
+        return show(
             request,
             "notice.html",
             language=language,
@@ -348,15 +349,15 @@ def _go(url: str) -> Response:
     return RedirectResponse(url, status_code=303, headers={"Cache-Control": "no-store"})
 
 
-def checkout(platform: Platform, intake: Intake, door: Door, trusted_proxies: Sequence[str]) -> Starlette:
+def checkout(platform: Platform, intake: Intake, door: Door, trusted_proxies: Sequence[str]) -> ASGIApp:
     """Every page that a payer sees, and the files that those pages and merchants' pages use."""
-    pages = Pages(platform.page_url)
-    around = Checkout(platform, door, pages, trusted_proxies)
-    return Starlette(
+    around = Checkout(platform, door, trusted_proxies)
+    pages = Starlette(
         routes=[
-            *PaymentPage(platform, intake, pages, tuple(trusted_proxies)).routes(),
+            *PaymentPage(platform, intake, tuple(trusted_proxies)).routes(),
             *around.routes(),
-            *BridgePage(platform, pages).routes(),
+            *BridgePage(platform).routes(),
+            *Violations(platform.monotonic).routes(),
             Route("/shared/{name}", serve, methods=["GET"]),
         ],
         exception_handlers={
@@ -369,3 +370,4 @@ def checkout(platform: Platform, intake: Intake, door: Door, trusted_proxies: Se
             500: around.broken,
         },
     )
+    return StrictTransport(pages) if platform.page_url.startswith("https://") else pages

@@ -25,7 +25,7 @@ from wongate.flows.platform import Platform
 from wongate.flows.sale import Accepted, Intake
 from wongate.web.deadline import deadline
 from wongate.web.http import caller_ip, read_body
-from wongate.web.pages import Pages, frame_origins, is_framed, language_of
+from wongate.web.pages import frame_origins, is_framed, language_of, show
 from wongate.web.words import LANGUAGES
 
 log = logging.getLogger(__name__)
@@ -35,12 +35,9 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 class PaymentPage:
-    def __init__(
-        self, platform: Platform, intake: Intake, pages: Pages, trusted_proxies: tuple[str, ...]
-    ) -> None:
+    def __init__(self, platform: Platform, intake: Intake, trusted_proxies: tuple[str, ...]) -> None:
         self._platform = platform
         self._intake = intake
-        self._pages = pages
         self._trusted_proxies = trusted_proxies
 
     def routes(self) -> list[Route]:
@@ -85,8 +82,8 @@ class PaymentPage:
             "exit": way_back(project, page.asked, framed=framed),
         }
         if self._is_over(page):
-            return self._pages.page(request, "over.html", language=language, project=project, **values)
-        return self._pages.page(
+            return show(request, "over.html", language=language, project=project, **values)
+        return show(
             request,
             "form.html",
             language=language,
@@ -111,7 +108,7 @@ class PaymentPage:
             return await self._refused(request, refused, parameters)
         if accepted.form is None:
             return self._see(accepted.token)
-        return self._pages.page(
+        return show(
             request,
             "handoff.html",
             language=language if language in LANGUAGES else language_of(request, page.language),
@@ -156,7 +153,7 @@ class PaymentPage:
     async def _refused(self, request: Request, refused: Refused, parameters: Parameters) -> Response:
         """E-27: the code and no data. Shown in a frame only where the project allows it, known or not."""
         log.info("page refused", extra={"code": refused.code, "field": refused.field or ""})
-        return self._pages.page(
+        return show(
             request,
             "refused.html",
             language=language_of(request, parameters.get("language_code", "")),
