@@ -11,7 +11,7 @@ from typing import TypeVar
 import asyncpg
 
 from wongate.connections.clock import SystemClock
-from wongate.connections.database import Tx
+from wongate.connections.database import Tx, connect
 from wongate.mistake import Mistake
 from wongate.settings import SettingsError
 from wongate.store import backup, migrate
@@ -80,10 +80,7 @@ def _with_connection(story: Callable[[Tx], Awaitable[T]]) -> T:
         raise SettingsError("WONGATE_DATABASE_URL is missing: a postgresql:// URL")
 
     async def run() -> T:
-        try:
-            connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"})
-        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise Mistake(f"cannot connect to the database: {error}") from None
+        connection = await connect(url, server_settings={"timezone": "UTC"})
         try:
             return await story(connection)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -93,6 +93,7 @@ async def only_lost_partial_refunds(merchant: Shop) -> int:
     return len(left)
 
 
+@pytest.mark.faults
 async def test_a_run_without_faults_leaves_sound_books(stage: Stage):
     async with shop(stage) as merchant:
         await merchant.trade(PAYMENTS, seed=SEED)
@@ -100,6 +101,7 @@ async def test_a_run_without_faults_leaves_sound_books(stage: Stage):
         assert 0 == merchant.unanswered + merchant.busy
 
 
+@pytest.mark.faults
 async def test_a_database_that_is_killed_under_load_loses_no_acknowledged_payment(stage: Stage):
     """kill -9 of PostgreSQL again and again; it recovers from its log (F18)."""
     async with shop(stage) as merchant:
@@ -108,6 +110,7 @@ async def test_a_database_that_is_killed_under_load_loses_no_acknowledged_paymen
         await afterwards(stage, merchant, f"PostgreSQL killed {kills} times")
 
 
+@pytest.mark.faults
 async def test_connections_that_are_cut_at_random_cost_nothing(stage: Stage):
     """pg_terminate_backend of a random connection of ours, after every few answers (F18)."""
 
@@ -148,7 +151,7 @@ async def test_a_kill_of_any_process_at_any_moment_leaves_sound_books(stage: Sta
         await afterwards(stage, merchant, f"{PAYMENTS:,} payments, {kills} processes killed")
 
 
-@pytest.mark.parametrize("call", ["approve", "cancel"])
+@pytest.mark.parametrize("call", [pytest.param("approve", marks=pytest.mark.faults), "cancel"])
 async def test_a_kill_in_the_middle_of_a_call_is_found_out_by_asking(stage: Stage, call: str):
     """The provider has done it, our process dies before it can write that down (F3, F12)."""
     async with shop(stage) as merchant:

@@ -6,7 +6,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from graphlib import TopologicalSorter
 from typing import IO, Any
 
@@ -14,7 +14,7 @@ import asyncpg
 
 from wongate import __version__
 from wongate.connections.database import Tx
-from wongate.store import migrate
+from wongate.store import migrate, partitions
 
 CONTENTS = "contents.json"
 FORMAT = 1
@@ -54,6 +54,7 @@ async def write(connection: Tx, file: IO[bytes], at: datetime, progress: Progres
             "wongate": __version__,
             "at": at.isoformat(),
             "migrations": [row["name"] for row in applied],
+            "months_until": (await _months_until(connection)).isoformat(),
             "tables": [{"name": name, "rows": rows[name], "columns": columns[name]} for name in rows],
         }
         archive.writestr(CONTENTS, json.dumps(contents, indent=1))
@@ -70,6 +71,7 @@ async def read(connection: Tx, file: IO[bytes], progress: Progress) -> dict[str,
             contents = _contents(archive)
             async with connection.transaction():
                 await _prepare(connection, contents["migrations"])
+                await _make_months(connection, date.fromisoformat(contents["months_until"]))
                 for table in contents["tables"]:
                     await _copy_in(connection, archive, table, progress)
                 await _doubt_refunds(connection)
@@ -172,6 +174,18 @@ async def _prepare(connection: Tx, migrations: Sequence[str]) -> None:
         table = row["tablename"]
         if table != _MIGRATIONS and await connection.fetchval(f'SELECT EXISTS (SELECT FROM "{table}")'):
             raise NotEmpty(f"there are rows in its table {table}")
+
+
+async def _months_until(connection: Tx) -> date:
+    """The end of the last month that has a partition: a sandbox whose clock was moved may be years ahead."""
+    return max(
+        [one.until for table in partitions.TABLES for one in await partitions.every(connection, table)]
+    )
+
+
+async def _make_months(connection: Tx, until: date) -> None:
+    for table in partitions.TABLES:
+        await partitions.make_ahead(connection, table, until - partitions.AHEAD)
 
 
 async def _doubt_refunds(connection: Tx) -> None:
