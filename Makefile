@@ -12,7 +12,7 @@ FAILOVER := $(VENV)/failover
 FAILOVER_READY := $(FAILOVER)/.ready-$(shell cksum < tests/failover/requirements.lock | tr -d ' ')
 TEST_READY := $(VENV)/.test-$(shell cat requirements-test.lock package-lock.json 2>/dev/null | cksum | tr -d ' ')
 
-.PHONY: help run test test-faults test-failover simulate bench bench-compare lint fmt schema lock clean
+.PHONY: help run test test-faults test-failover test-citus simulate bench bench-compare lint fmt schema lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -24,10 +24,17 @@ test: $(TEST_READY)  ## everything that decides whether a change may land
 	@exec $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not faults" $(ARGS)
 
 test-faults: $(TEST_READY)  ## real processes killed, cut and frozen under load (WONGATE_FAULT_PAYMENTS=1000)
-	@exec $(BIN)/python -m pytest -m faults tests/faults $(ARGS)
+	@WONGATE_FAULT_PAYMENTS=$${WONGATE_FAULT_PAYMENTS:-200} WONGATE_FAULT_ROUNDS=$${WONGATE_FAULT_ROUNDS:-200} \
+	  exec $(BIN)/python -m pytest tests/faults $(ARGS)
 
 test-failover: .etcd $(TEST_READY) $(FAILOVER_READY)  ## a Patroni cluster loses machines under load (WONGATE_FAILOVERS=3)
 	@WONGATE_PATRONI=$(CURDIR)/$(FAILOVER)/bin/patroni exec $(BIN)/python -m pytest -m faults tests/failover $(ARGS)
+
+test-citus: $(TEST_READY)  ## store, flow, web, simulation suites and the bench on WONGATE_TEST_CITUS_URL
+	@test -n "$$WONGATE_TEST_CITUS_URL" || \
+	  { echo "make test-citus ran nothing: WONGATE_TEST_CITUS_URL names no Citus coordinator (docs/scale.md)" >&2; exit 2; }
+	@$(BIN)/python -m pytest -m "not faults and not story" tests/store tests/flows tests/web tests/simulation $(ARGS)
+	@exec $(BIN)/python -m bench
 
 .PHONY: .etcd
 .etcd:

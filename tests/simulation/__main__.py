@@ -12,14 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.database import _NOT_DURABLE
+from tests.database import _NOT_DURABLE, Server, server_for_tests
 from tests.simulation.mutations import MUTATIONS, named
 from tests.simulation.postgres import Postgres
 from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.workers import JOBS, totals, workers
 from tests.simulation.world import Plan, play
 
-from wongate.connections import embedded
 from wongate.store.migrate import migrate
 
 ALL_POINTS = ("crash", "freeze", "pairs")
@@ -27,10 +26,10 @@ SOME_POINTS = ("crash", "some freezes", "some pairs")
 
 
 @contextmanager
-def server() -> Iterator[embedded.Server]:
+def server() -> Iterator[Server]:
     with (
         tempfile.TemporaryDirectory(prefix="wongate-simulation-") as directory,
-        embedded.start(Path(directory), settings=_NOT_DURABLE) as started,
+        server_for_tests(Path(directory), _NOT_DURABLE) as started,
     ):
         yield started
 

@@ -23,13 +23,12 @@ from tests.simulation.postgres import Postgres
 from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.world import play
 
-from wongate.connections import embedded
 from wongate.store.migrate import migrate
 
 Task = dict[str, Any]
 Result = dict[str, Any]
 
-JOBS = max(1, min(os.cpu_count() or 1, 8))
+JOBS = 1 if database.CITUS_URL else max(1, min(os.cpu_count() or 1, 8))
 PAIRS, FREEZES_APART = 4, 4
 """Of what `make test` has no time for all: pairs of crashes of each scenario, and which share of the freezes."""
 
@@ -94,7 +93,7 @@ def _feed(worker: "subprocess.Popen[str]", waiting: "Queue[Task]", done: "Queue[
 
 
 @contextmanager
-def workers(server: embedded.Server, jobs: int = JOBS) -> Iterator[Workers]:
+def workers(server: database.Server, jobs: int = JOBS) -> Iterator[Workers]:
     """Workers with a fresh migrated database each."""
     names = [f"{_TEMPLATE}_{job}" for job in range(jobs)]
     for name in names:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from tests.database import CITUS_URL
 from tests.statements import FAMILY
 from tests.store.test_schema import REFERENCE
 
 from wongate.__main__ import main
 from wongate.store.distribute import NotDistributable, distribute
+
+pytestmark = pytest.mark.skipif(bool(CITUS_URL), reason="the cluster has functions of its own")
 
 STAND_IN = (Path(__file__).parent / "citus_stand_in.sql").read_text()
 
