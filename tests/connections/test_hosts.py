@@ -34,6 +34,10 @@ NOBODY = quote("/nobody/listens/here", safe="")
         ("postgres://one,[::1]:5433", ["postgres://one", "postgres://[::1]:5433"]),
         ("postgresql://a:b,c@one/d?x=1,2", ["postgresql://a:b,c@one/d?x=1,2"]),
         ("postgresql://a:b@/d?host=one,two", ["postgresql://a:b@/d?host=one,two"]),
+        (
+            "postgresql://one,two/d?target_session_attrs=prefer-standby",
+            ["postgresql://one,two/d?target_session_attrs=prefer-standby"],
+        ),
         ("nonsense", ["nonsense"]),
     ],
 )

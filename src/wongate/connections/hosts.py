@@ -15,7 +15,9 @@ SILENT_S = 10
 """Seconds until a connection to a machine that vanished without a word counts as lost. Without a limit statements hang until
 asyncpg's own, a minute, three times as long as a cluster takes to choose a new leader."""
 
-_HOSTS = re.compile(r"^(?P<head>[a-z]+://(?:[^@/?]*@)?)(?P<hosts>[^@/?]*,[^@/?]*)(?P<rest>(?:[/?].*)?)$", re.DOTALL)
+_HOSTS = re.compile(
+    r"^(?P<head>[a-z]+://(?:[^@/?]*@)?)(?P<hosts>[^@/?]*,[^@/?]*)(?P<rest>(?:[/?].*)?)$", re.DOTALL
+)
 
 _PASSED_BY = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
 """What one host of several may answer with: nobody there, starting up, a standby where the leader is wanted."""
@@ -44,9 +46,9 @@ class Hosts:
 
 
 def each(url: str) -> list[str]:
-    """`postgresql://user:password@one:5432,two:5433/name?...` as one URL for each host."""
+    """`postgresql://user:password@one:5432,two:5433/name?...` as one URL for each host, unless all of them must be seen to choose."""
     found = _HOSTS.match(url)
-    if found is None:
+    if found is None or "prefer-standby" in url:
         return [url]
     return [f"{found['head']}{host}{found['rest']}" for host in found["hosts"].split(",")]
 
