@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.async_api import Page, ViewportSize
@@ -160,15 +161,39 @@ async def test_everybody_can_use_the_page(stage: Stage, way: Way):
             await page.goto(url)
             if way is window_over_the_shop:
                 await page.wait_for_selector("#ep-modal-wrap.loaded")
-            assert language == await page.evaluate("document.documentElement.lang")
-            await page.evaluate(AXE)
-            for screen, (size, scheme) in SCREENS.items():
-                await page.set_viewport_size(size)
-                await page.emulate_media(color_scheme=scheme)
-                await stage.picture(page, f"{way.__name__}-{language}-{screen}")
-                await no_violation(page)
+            await look_at(stage, page, f"{way.__name__}-{language}")
         await page.goto(addresses["en"])
         await longer_words_fit(page)
+
+
+@pytest.mark.parametrize("locale", ["ko-KR", "en-US", "ru-RU"])
+async def test_everybody_can_use_the_shop_and_the_simulated_window(stage: Stage, locale: str):
+    """One order through Gate: each page on its way, and those beside it."""
+    language = locale[:2]
+    async with stage.visitor(locale=locale) as page:
+        for name, path in {"catalogue": "/", "checkout": "/checkout/tea"}.items():
+            await page.goto(f"{stage.shop_url}{path}")
+            await look_at(stage, page, f"shop_{name}-{language}")
+        await page.locator("form:has([name=way][value=gate]) button").click()
+        await page.wait_for_url("**/window/**")
+        await look_at(stage, page, f"window-{language}")
+        await choose(page)
+        await page.wait_for_url(f"{stage.shop_url}/return/success*")
+        order = parse_qs(urlsplit(page.url).query)["order"][0]
+        for name, path in {"order": f"/{order}", "refund": f"/{order}/refund", "orders": ""}.items():
+            await page.goto(f"{stage.shop_url}/orders{path}")
+            await look_at(stage, page, f"shop_{name}-{language}")
+
+
+async def look_at(stage: Stage, page: Page, name: str) -> None:
+    """A picture of each screen, and axe's opinion of it."""
+    assert name.endswith(await page.evaluate("document.documentElement.lang"))
+    await page.evaluate(AXE)
+    for screen, (size, scheme) in SCREENS.items():
+        await page.set_viewport_size(size)
+        await page.emulate_media(color_scheme=scheme)
+        await stage.picture(page, f"{name}-{screen}")
+        await no_violation(page)
 
 
 async def no_violation(page: Page) -> None:
