@@ -46,7 +46,7 @@ class Hosts:
 
 
 def each(url: str) -> list[str]:
-    """`postgresql://user:password@one:5432,two:5433/name?...` as one URL for each host, unless all of them must be seen to choose."""
+    """`postgresql://user:password@one:5432,two:5433/name?...` as one URL for each host; whole where one alone cannot tell."""
     found = _HOSTS.match(url)
     if found is None or "prefer-standby" in url:
         return [url]
