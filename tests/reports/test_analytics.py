@@ -128,6 +128,30 @@ def top_customers(rows: list[dict[str, Any]]) -> list[tuple[str, Sum]]:
     return sorted(spent.items(), key=lambda item: (-item[1].amount, item[0]))[:10]
 
 
+@pytest.mark.parametrize("zone", ["Asia/Seoul", "America/New_York"])
+async def test_top_customers_are_the_same_from_months_days_and_rows(database: str, zone: str) -> None:
+    async with open_office(database) as office:
+        now = office.clock.now()
+        past = books.draw(SHOP, now, days=100, number=400)
+        await books.write(office.platform, past)
+        midnight = now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+        asks = [
+            ask(office, since=midnight - timedelta(days=days), until=until, zone=zone, sources=sources)
+            for days in (0, 1, 40, 75, 99)
+            for until in (now, midnight, midnight - timedelta(days=33, minutes=17))
+            for sources in ((), ("page",))
+        ]
+        for _ in range(2):
+            async with office.platform.database.read() as tx:
+                for wanted in asks:
+                    rows = ends(past, wanted.since, wanted.until)
+                    shown = [row for row in rows if row["source"] in (wanted.sources or ("gate", "page"))]
+                    assert top_customers(shown) == await analytics.customers(tx, wanted), wanted
+            while await roll_up.add_up(office.platform):
+                pass
+        assert 2 <= await office.value("SELECT count(DISTINCT since) FROM customer_month")
+
+
 async def test_adding_up_again_and_by_several_workers_changes_nothing(database: str) -> None:
     async with counted(database, added_up=True) as (office, _), open_office(database) as second:
         before = await office.fingerprint("added_up")

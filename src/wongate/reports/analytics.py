@@ -175,6 +175,8 @@ async def customers(tx: Tx, ask: Ask) -> Sequence[tuple[str, Sum]]:
         *(_CUSTOMERS_SUMMED.format("customer_day", *period) for period in spans.days),
         *(_CUSTOMERS_COUNTED.format(since=since, until=until) for since, until in spans.edges),
     ]
+    if not parts:
+        return []
     rows = await tx.fetch(
         "SELECT customer_id, sum(sales)::bigint AS operations, sum(amount)::bigint AS amount "
         f"FROM ({' UNION ALL '.join(parts)}) paid GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT {TOP}",
