@@ -6,7 +6,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from graphlib import TopologicalSorter
 from typing import IO, Any
 
@@ -185,7 +185,7 @@ async def _months_until(connection: Tx) -> date:
 
 async def _make_months(connection: Tx, until: date) -> None:
     for table in partitions.TABLES:
-        await partitions.make_ahead(connection, table, until - partitions.AHEAD)
+        await partitions.make_ahead(connection, table, until - timedelta(days=1) - partitions.AHEAD)
 
 
 async def _doubt_refunds(connection: Tx) -> None:
