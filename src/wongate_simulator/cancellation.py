@@ -34,6 +34,7 @@ def net_cancel(sim: Simulator, call: Call) -> dict[str, str]:
         raise Refused("2011", f"{call.get('Amt')} != {payment.amount}")
     if sim.clock.now() > (payment.approved_at or 0) + merchant.net_cancel_window_s:
         raise Refused("2020")
+    _check_none_in_progress(sim, payment)
     return _book(sim, call, merchant, payment, payment.amount, NET)
 
 
@@ -47,8 +48,7 @@ def cancel(sim: Simulator, call: Call) -> dict[str, str]:
         raise Refused("2010")
     if sim.clock.now() > (payment.approved_at or 0) + merchant.cancel_period_days * DAY_S:
         raise Refused("2016")
-    if any(earlier.state == PENDING for earlier in sim.books.cancellations(payment)):
-        raise Refused("2002")
+    _check_none_in_progress(sim, payment)
     if call.get("PartialCancelCode") == "0":
         if amount != payment.remain:
             raise Refused("2011", f"{amount} != {payment.remain}")
@@ -92,6 +92,12 @@ def _check_approved(payment: Payment) -> None:
         raise Refused("2013")
     if payment.state != APPROVED:
         raise Refused("2012")
+
+
+def _check_none_in_progress(sim: Simulator, payment: Payment) -> None:
+    """Its money is spoken for: two cancels together could return more than was paid."""
+    if any(earlier.state == PENDING for earlier in sim.books.cancellations(payment)):
+        raise Refused("2002")
 
 
 def _check_partial(payment: Payment, amount: int, merchant: Merchant) -> None:
@@ -173,6 +179,7 @@ def cancel_by_hand(sim: Simulator, payment: Payment, amount: int, reason: str) -
         raise Refused("2010")
     if amount > payment.remain:
         raise Refused("2032", f"{amount} > {payment.remain}")
+    _check_none_in_progress(sim, payment)
     if amount < payment.amount:
         _check_partial(payment, amount, merchant)
     entry = _entry(sim, merchant, payment, amount, ADMIN, "", reason)

@@ -393,18 +393,18 @@ def settled(world: "World") -> Found:
 
 def _may_wait(world: "World", snapshot: Snapshot, operation: Row) -> bool:
     """Only a notice or a person settles a *partial* cancel of unknown outcome, or a whole one that stayed unknown through all of
-    its ten repetitions (N-12); later refunds wait behind it."""
-    if operation["kind"] == "sale":
-        return False
+    its ten repetitions (N-12); later refunds wait behind it. A sale of which somebody has given back a part at the provider
+    cannot be undone as a whole any more."""
     payment = next(p for p in snapshot.payments if p["payment_no"] == operation["payment_no"])
-    sale = snapshot.sales(payment)[-1]
-    theirs = snapshot.theirs[sale["order_number"]]
+    cancels = snapshot.cancels.get(operation["order_number"], [])
+    by_hand = any(cancel.kind == "admin" for cancel in cancels)
+    if operation["kind"] == "sale":
+        return by_hand and operation["stage"] in LISTED_SALE
     unknown = [refund for refund in snapshot.refunds(payment) if refund["stage"] == "asking"]
     if operation["stage"] == "reserved":
         return any(_may_wait(world, snapshot, refund) for refund in unknown)
-    name = f"{sale['order_number']}R{operation['operation_id']}"
+    name = f"{operation['order_number']}R{operation['operation_id']}"
     whole = operation["amount"] == payment["captured"] and not payment["refunded"]
-    by_hand = any(cancel.kind == "admin" for cancel in snapshot.cancels[sale["order_number"]])
-    told = (theirs.tid, name) in world.auditor.notices_taken
+    told = (snapshot.theirs[operation["order_number"]].tid, name) in world.auditor.notices_taken
     tried_enough = world.auditor.cancels_sent[name] > 10
     return operation["stage"] == "asking" and not told and (not whole or by_hand or tried_enough)

@@ -160,6 +160,22 @@ async def test_a_cancel_in_progress_is_announced_when_it_settles(tmp_path: Path)
         assert (1, "1") == (before, keeper.arrived("/notice", "cp949")[-1]["StateCd"])
 
 
+async def test_a_cancel_by_hand_waits_for_the_one_in_progress(tmp_path: Path) -> None:
+    """Found by simulation: both together returned more than was paid, and the books refused to settle the first for ever."""
+    async with simulator(tmp_path) as keeper:
+        await _listening(keeper)
+        result = await keeper.paid(Moid="m1")
+        await keeper.fault("cancel", "in_progress", after_s=60)
+        await keeper.cancel(result["TxTid"], 1000)
+        page = f"/admin/{result['AuthToken']}"
+        by_hand = await keeper.post(page, {"amount": "400", "confirm": "on"})
+        await keeper.advance(61)
+        await keeper.arrives("/notice", 2)
+
+        assert (422, True) == (by_hand.status, "2002" in by_hand.text())
+        assert 1000 == (await keeper.book("m1"))["cancelled"]
+
+
 async def test_a_cancel_by_hand_bypasses_the_merchant_and_is_announced(tmp_path: Path) -> None:
     async with simulator(tmp_path) as keeper:
         await _listening(keeper)
