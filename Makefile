@@ -24,8 +24,8 @@ test: $(TEST_READY)  ## everything that decides whether a change may land
 	@exec $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not faults" $(ARGS)
 
 test-faults: $(TEST_READY)  ## real processes killed, cut and frozen under load (WONGATE_FAULT_PAYMENTS=1000)
-	@WONGATE_FAULT_PAYMENTS=$${WONGATE_FAULT_PAYMENTS:-200} WONGATE_FAULT_ROUNDS=$${WONGATE_FAULT_ROUNDS:-200} \
-	  exec $(BIN)/python -m pytest tests/faults $(ARGS)
+	@WONGATE_FAULT_PAYMENTS=$${WONGATE_FAULT_PAYMENTS:-200} WONGATE_FAULT_REFUNDS=1000 \
+	  WONGATE_FAULT_ROUNDS=$${WONGATE_FAULT_ROUNDS:-200} exec $(BIN)/python -m pytest tests/faults $(ARGS)
 
 test-failover: .etcd $(TEST_READY) $(FAILOVER_READY)  ## a Patroni cluster loses machines under load (WONGATE_FAILOVERS=3)
 	@WONGATE_PATRONI=$(CURDIR)/$(FAILOVER)/bin/patroni exec $(BIN)/python -m pytest -m faults tests/failover $(ARGS)
