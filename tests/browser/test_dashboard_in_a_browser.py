@@ -311,6 +311,10 @@ async def ids_are_copied(page: Page) -> None:
         await button.click()
         await expect(button).to_have_text("Copied")
         assert text == await page.evaluate("navigator.clipboard.readText()")
+    raw = page.locator("details", has=page.locator("pre.raw")).first
+    await raw.locator("summary").click()
+    await raw.locator("button.copy").click()
+    assert await raw.locator("pre").text_content() == await page.evaluate("navigator.clipboard.readText()")
 
 
 async def tiles_are_dragged(page: Page) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -315,5 +315,8 @@ async def test_each_language_has_every_word_of_the_page(database: str) -> None:
 async def test_statuses_by_count_add_up_to_the_whole(database: str) -> None:
     async with shop(database) as (_, browser, past):
         text = (await browser.get(f"{TABLE}/totals")).text
-        counted = {int(number) for number in re.findall(r"</span> (\d+)</li>", text)}
-        assert set(Counter(row["status"] for row in past.payments).values()) == counted
+        found = re.findall(r'<li><a class="plain" href="([^"]+)"><span.*?</span> (\d+)</a>', text)
+        expected = Counter(row["status"] for row in past.payments)
+        assert set(expected.values()) == {int(number) for _, number in found}
+        for address, number in found:
+            assert number == str(expected[parse_qs(urlsplit(unescape(address)).query)["status"][0]])

@@ -70,6 +70,11 @@ class Speech:
     def share(self, part: int, whole: int) -> str:
         return str(format_percent(part / whole, "#,##0.0%", locale=self.language)) if whole else "–"
 
+    def points(self, value: float) -> str:
+        """A difference of two shares."""
+        number = format_decimal(value, "#,##0.0", locale=self.language)
+        return self.text(N_("%(number)s pp")) % {"number": number}
+
     def span(self, seconds: float) -> str:
         minutes, rest = divmod(round(seconds), 60)
         return self.text(N_("%(minutes)d min %(seconds)d s")) % {"minutes": minutes, "seconds": rest}

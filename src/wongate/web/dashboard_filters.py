@@ -115,6 +115,10 @@ class Asked:
     def without(self, name: str, value: str) -> "Asked":
         return Asked(tuple(pair for pair in self.pairs if pair != (name, value)))
 
+    def only(self, name: str, value: str) -> "Asked":
+        """With this value of the name and no other."""
+        return Asked((*(pair for pair in self.pairs if pair[0] != name), (name, value)))
+
     def is_exactly(self, conditions: Mapping[str, str]) -> bool:
         return set(self.pairs) == set(conditions.items())
 

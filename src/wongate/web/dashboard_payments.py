@@ -182,6 +182,7 @@ class Payments:
         return self._page(
             visit,
             "payments_totals.html",
+            asked=sight.asked,
             totals=await self._totals(sight.wanted),
             status_names=filters.STATUS_NAMES,
             status_kinds=filters.STATUS_KINDS,

@@ -47,7 +47,7 @@ async def conversion(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
         100 * g / (g + b) if g + b else 0.0 for g, b in ((good, bad), (was_good, was_bad))
     )
     difference = now_share - was_share
-    change = signed(difference, f"{abs(difference):.1f} %p") if was_good + was_bad else ""
+    change = signed(difference, say.points(abs(difference))) if was_good + was_bad else ""
     return Drawn(
         tile,
         say.title(tile),

@@ -2,17 +2,19 @@
 
 const status = document.querySelector("[data-announce]");
 
-// Copy buttons may come later with a piece of the page that is fetched anew: one listener serves them all.
+// A copy button names its text or stands behind it. It may come later with a piece of the page that is fetched anew: one
+// listener serves them all.
 for (const button of document.querySelectorAll("button[data-copy]")) button.hidden = false;
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("button[data-copy]");
   if (!button) return;
   try {
-    await navigator.clipboard.writeText(button.dataset.copy);
+    await navigator.clipboard.writeText(button.dataset.copy || button.previousElementSibling.textContent);
   } catch {
     return; // the text itself can be marked and copied by hand
   }
   const before = button.textContent;
+  if (before === button.dataset.done) return; // pressed again: it says so already
   button.textContent = button.dataset.done;
   if (status) status.textContent = button.dataset.done;
   setTimeout(() => { button.textContent = before; }, 1500);
