@@ -2,7 +2,6 @@
 stopped, and a second start with the same wish adds nothing."""
 
 import asyncio
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from wongate.connections.ids import EPOCH_MS
+from wongate.connections.json_text import dumps
 from wongate.domain.payment import Project, payment_key
 from wongate.flows.platform import Platform
 from wongate.history import chances
@@ -171,7 +171,7 @@ async def _copy(connection: Any, table: str, rows: Sequence[Mapping[str, Any]]) 
     if not rows:
         return
     names = list(rows[0])
-    texts = [json.dumps if name in _JSON else None for name in names]
+    texts = [dumps if name in _JSON else None for name in names]
     records = [
         [text(row[name]) if text else row[name] for name, text in zip(names, texts, strict=True)]
         for row in rows
