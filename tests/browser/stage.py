@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -20,12 +20,13 @@ from urllib.parse import urlencode
 import uvicorn
 from aiohttp import web
 from payment_page_sdk.signature_handler import SignatureHandler
-from playwright.async_api import Browser, BrowserContext, Frame, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, BrowserContext, Frame, Page, ViewportSize, async_playwright, expect
 from tests.browser import chromium
 from tests.world import MERCHANT_KEY, MID, Simulator
 
 from wongate.app import Application
 from wongate.commands import create_project, save_account
+from wongate.connections.clock import MovableClock
 from wongate.connections.database import Database
 from wongate.connections.vault import Vault
 from wongate.domain.signature import verify
@@ -42,7 +43,9 @@ SITE = Path(__file__).parent / "site"
 MASTER_KEY = base64.b64encode(b"b" * 32).decode()
 VAULT = Vault.from_text(MASTER_KEY)
 FIRST_PROJECT = 2001
-HANG_GUARD_S = 60
+HANG_GUARD_S = 90
+SLOWEST_MS = 20_000
+"""For what happens within a second where nothing else runs: two cores may be shared by six."""
 PHONE = ViewportSize(width=360, height=740)
 DESK = ViewportSize(width=1100, height=800)
 
@@ -97,6 +100,7 @@ class Stage:
     callbacks: list[dict[str, Any]] = field(default_factory=list)
     site: dict[str, str] = field(default_factory=dict)
     _parts: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _settings: Settings = None  # type: ignore[assignment]
     _projects: int = FIRST_PROJECT
     _thread: threading.Thread = None  # type: ignore[assignment]
 
@@ -124,7 +128,7 @@ class Stage:
         self.database = await Database.connect(self.database_url, size=2)
         self._parts.push_async_callback(self.database.close)
         shop = await self._prepare()
-        settings = Settings(
+        settings = self._settings = Settings(
             database_url=self.database_url,
             master_key=MASTER_KEY,
             page_url=self.page_url,
@@ -132,10 +136,11 @@ class Stage:
             callback_http=True,
             clock_file=self.simulator.clock_file,
         )
-        await self._serve(Application(settings), listeners[0])
+        await self._serve(Application(settings), listeners[0], self._parts)
         await self._merchant(listeners[1])
-        await self._serve(create_shop(shop), listeners[2])
+        await self._serve(create_shop(shop), listeners[2], self._parts)
         await self._worker(settings)
+        expect.set_options(timeout=SLOWEST_MS)
         playwright = await self._parts.enter_async_context(async_playwright())
         self.browser = await playwright.chromium.launch(
             executable_path=chromium.ensure(), args=list(chromium.SWITCHES)
@@ -157,7 +162,7 @@ class Stage:
             data_dir=self.simulator.clock_file.parent / "browser-shop",
         )
 
-    async def _serve(self, app: Any, listener: socket.socket) -> None:
+    async def _serve(self, app: Any, listener: socket.socket, parts: AsyncExitStack) -> None:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", ws="none"))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
@@ -168,7 +173,7 @@ class Stage:
             server.should_exit = True
             await serving
 
-        self._parts.push_async_callback(end)
+        parts.push_async_callback(end)
 
     async def _worker(self, settings: Settings) -> None:
         stop = asyncio.Event()
@@ -214,6 +219,16 @@ class Stage:
             )
         return shop
 
+    @asynccontextmanager
+    async def server_with_a_clock(self, clock_file: Path) -> AsyncIterator[tuple[str, MovableClock]]:
+        """Another server of the platform, with a clock that no other test moves: where its pages are, and the clock."""
+        clock = MovableClock(clock_file)
+        async with AsyncExitStack() as parts:
+            listener = _listener()
+            settings = replace(self._settings, page_url=_url(listener), clock_file=clock_file)
+            await self._serve(Application(settings), listener, parts)
+            yield settings.page_url, clock
+
     async def confuse(self, *, rungs: int | None = None) -> None:
         """The next sale's outcome is unclear: for so many looks, or for good."""
         times = "always" if rungs is None else rungs
@@ -247,7 +262,7 @@ class Stage:
         complaints: list[str] = []
         options: dict[str, Any] = {"locale": "en-US", "viewport": size, **context}
         profile = await self.browser.new_context(**options)
-        profile.set_default_timeout(10_000)
+        profile.set_default_timeout(SLOWEST_MS)
         profile.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         profile.on("weberror", lambda error: complaints.append(str(error.error)))
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,6 +175,43 @@ async def test_payco_in_a_new_tab_closes_it_and_the_page_shows_the_result(stage:
         async with window.expect_event("close"):
             await choose(window)
         await expect(page.get_by_role("heading", level=1)).to_have_text("Payment complete")
+
+
+async def test_a_payer_who_closes_payco_opens_it_again_and_pays(stage: Stage):
+    shop = await stage.project()
+    async with stage.visitor(size=DESK) as page:
+        await page.goto(shop.url(payment_id="closed", force_acs_new_window=1))
+        async with page.context.expect_page() as opened:
+            await press_pay(page)
+        await (await opened.value).close()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Finish the payment in Payco")
+        async with page.context.expect_page() as opened_again:
+            await page.get_by_role("button", name="Continue to Payco").click()
+        window = await opened_again.value
+        async with window.expect_event("close"):
+            await choose(window)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Payment complete")
+        assert ["success"] == await shop.told("closed")
+
+
+async def test_the_time_runs_out_on_an_open_page(stage: Stage, tmp_path: Path):
+    """Ten minutes pass at once, in the browser and on a server of this test's own."""
+    shop = await stage.project()
+    async with stage.server_with_a_clock(tmp_path / "clock") as (page_url, clock), stage.visitor() as page:
+        limit = clock.now() + timedelta(minutes=10)
+        await page.clock.install()
+        url = shop.url(best_before=f"{limit:%Y-%m-%dT%H:%M:%S}+00:00", payment_id="too-late")
+        await page.goto(url.replace(stage.page_url, page_url))
+        await expect(page.locator("[data-face]")).to_have_text(re.compile("(10:00|09:[345]\\d)"))
+        await page.clock.fast_forward(6 * 60_000)
+        await expect(page.locator(".clock")).to_have_class("clock runs short")
+        await expect(page.locator("[data-say]")).to_have_text("Five minutes left to pay.")
+        clock.advance(601)
+        await page.clock.fast_forward(5 * 60_000)
+        await page.clock.run_for(2_000)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("The time to pay is over")
+        await expect(page.get_by_text("too-late")).to_be_visible()
+        await expect(page.locator("#pay")).to_have_count(0)
 
 
 async def test_a_payer_tries_again_and_pays(stage: Stage):

@@ -1,11 +1,16 @@
 """merchant.js on a merchant's site of another origin: every way to open the page, handlers in order, and who is believed."""
 
+import base64
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Frame, Page, expect
 from tests.browser.stage import DESK, PHONE, Shop, Stage, choose, press_pay
+
+from wongate.web.shared_files import RELEASED
 
 SETTLED = "Payment complete"
 
@@ -407,6 +412,19 @@ async def test_the_pinned_name_works_with_its_hash(stage: Stage):
         wrong = {**pinned, "integrity": pinned["integrity"][:-4] + "AAA="}
         await page.goto(shop_page(stage, "", head=tag.format(**wrong)))
         assert "undefined" == await page.evaluate("typeof EPayWidget")
+
+
+@pytest.mark.parametrize("file", sorted(RELEASED.glob("*.js")), ids=lambda file: file.name)
+async def test_a_library_pinned_at_an_earlier_release_opens_the_page(stage: Stage, file: Path):
+    shop = await stage.project()
+    integrity = base64.b64encode(hashlib.sha384(file.read_bytes()).digest()).decode()
+    head = f'<script src="{stage.page_url}/shared/{file.name}" integrity="sha384-{integrity}" crossorigin></script>'
+    async with stage.visitor(size=DESK) as page:
+        await page.goto(shop_page(stage, run(shop, payment_id=f"pinned-{file.stem}"), head=head))
+        await heard(page, "onLoaded")
+        await press_pay(await frame_of(page))
+        await choose(page)
+        await expect(page.get_by_role("heading", level=1)).to_have_text(SETTLED)
 
 
 # --- the demo shop --------------------------------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@
 import base64
 import hashlib
 import re
+import tomllib
+from pathlib import Path
 
 import pytest
 from tests.world import OpenWorld, ask
 
-from wongate.web.shared_files import FOLDER, shared_files
+from wongate.web.shared_files import FOLDER, FOR_MERCHANTS, RELEASED, shared_files
 
 FILES = ["merchant.js", "merchant.css", "checkout.js", "checkout.css", "bridge.js"]
 
@@ -34,6 +36,34 @@ async def test_the_published_hash_is_the_files(open_world: OpenWorld):
             answer = await ask(world.app, "GET", path)
             digest = base64.b64encode(hashlib.sha384(answer.raw).digest()).decode()
             assert f"sha384-{digest}" == entry["integrity"], name
+
+
+@pytest.mark.parametrize("path", sorted(RELEASED.iterdir()), ids=lambda path: path.name)
+async def test_a_released_file_never_changes_and_is_served_for_ever(open_world: OpenWorld, path: Path):
+    """Shops that pinned it with its hash go on working after any upgrade."""
+    digest = hashlib.sha384(path.read_bytes()).hexdigest()
+    assert path.name == f"merchant-{digest[:12]}{path.suffix}"
+    async with open_world() as world:
+        answer = await ask(world.app, "GET", f"/shared/{path.name}")
+        assert (200, path.read_bytes()) == (answer.status, answer.raw)
+        assert "public, max-age=31536000, immutable" == answer.headers["cache-control"]
+
+
+def test_a_release_keeps_its_files() -> None:
+    """`## [0.1.0]` in the changelog says that the version of this tree is out: its files must be among those that stay."""
+    root = Path(__file__).parents[2]
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    if f"## [{version}]" in (root / "CHANGELOG.md").read_text():
+        assert {shared_files()[name].pinned for name in FOR_MERCHANTS} <= {
+            path.name for path in RELEASED.iterdir()
+        }
+
+
+async def test_an_earlier_release_does_not_take_the_place_of_this_one(open_world: OpenWorld):
+    async with open_world() as world:
+        for name in FOR_MERCHANTS:
+            answer = await ask(world.app, "GET", f"/shared/{name}")
+            assert (FOLDER / name).read_bytes() == answer.raw
 
 
 async def test_merchants_of_every_origin_may_load_and_check_the_files(open_world: OpenWorld):

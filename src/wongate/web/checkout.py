@@ -148,6 +148,7 @@ class Checkout:
             for_payer=for_payer,
             framed=framed,
             in_frame=standing.project.settings.window_in_frame,
+            new_window=_in_new_window(standing.payment),
             events_url=f"/result/{sale.return_token(operation)}/events?seen={version}",
             deadline=deadline(operation.limit_at, self._platform.clock.now()) if for_payer else None,
             exit=way_back(standing.project, page_parameters(standing.payment), framed=framed),

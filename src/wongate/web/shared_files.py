@@ -1,7 +1,8 @@
 """Files under `/shared/`: what merchants put into their pages (merchant.js, merchant.css) and what our own pages use.
 
 Each file has two addresses: a stable name that is checked again after five minutes, and a name that holds its hash, kept by
-browsers for a year and safe to pin with `integrity`.
+browsers for a year and safe to pin with `integrity`. What merchants have pinned is served for ever: every release leaves a
+copy of its files for merchants in `static/released` (`python -m wongate.web.shared_files`).
 """
 
 import base64
@@ -14,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 FOLDER = Path(__file__).parent / "static" / "shared"
+RELEASED = FOLDER.parent / "released"
 KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 FOR_MERCHANTS = ("merchant.js", "merchant.css")
 
@@ -43,17 +45,30 @@ class SharedFile:
 
 @cache
 def shared_files() -> dict[str, SharedFile]:
-    """All of them under both their names, read once."""
+    """All of them under both their names, and those of earlier releases under their pinned ones; read once."""
     files = [_read(path) for path in sorted(FOLDER.iterdir()) if path.suffix in KINDS]
-    return {name: file for file in files for name in (file.name, file.pinned)}
+    earlier = [_read(path) for path in RELEASED.iterdir() if path.suffix in KINDS]
+    return {file.pinned: file for file in earlier} | {
+        name: file for file in files for name in (file.name, file.pinned)
+    }
+
+
+def keep_release() -> list[str]:
+    """Copies the merchants' files as they are now to those that are served for ever; their pinned names."""
+    kept = [shared_files()[name] for name in FOR_MERCHANTS]
+    for file in kept:
+        (RELEASED / file.pinned).write_bytes(file.body)
+    return [file.pinned for file in kept]
 
 
 def _read(path: Path) -> SharedFile:
+    """The hash in a released file's name is that of its content, so that none can change unnoticed."""
     body = path.read_bytes()
     digest = hashlib.sha384(body).digest()
+    name = f"{path.stem.partition('-')[0]}{path.suffix}"
     return SharedFile(
-        name=path.name,
-        pinned=f"{path.stem}-{digest.hex()[:12]}{path.suffix}",
+        name=name,
+        pinned=f"{Path(name).stem}-{digest.hex()[:12]}{path.suffix}",
         integrity=f"sha384-{base64.b64encode(digest).decode()}",
         content_type=KINDS[path.suffix],
         body=body,
@@ -79,3 +94,7 @@ def _for_merchants(base_url: str) -> Response:
     files = [shared_files()[name] for name in FOR_MERCHANTS]
     listed = {file.name: {"url": base_url + file.url, "integrity": file.integrity} for file in files}
     return JSONResponse(listed, headers=OPEN_TO_ALL | {"Cache-Control": STABLE})
+
+
+if __name__ == "__main__":
+    print("\n".join(keep_release()))
