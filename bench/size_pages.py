@@ -25,7 +25,7 @@ FILTERS: Mapping[str, str] = {
     "code=20503": "o.code = 20503",
     "refunds=1": "p.refunded + p.reserved > 0",
     "flagged=1": "p.flag <> ''",
-    "unfinished=1": "false",
+    "unfinished=1": "p.status IN ('processing', 'awaiting redirect result', 'awaiting customer')",
     "customer_id=user1": "p.customer_id = 'user1'",
     "amount_min=100000&amount_max=200000": "p.amount BETWEEN 100000 AND 200000",
     "until=2026-06-01T00:00:00": "p.created_at < '2026-05-31 15:00Z'",
