@@ -176,7 +176,9 @@ class Cluster:
             for n in range(3)
         ]
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
-        self.url = f"postgresql://wongate:{self._passwords['wongate']}@{hosts}/wongate?target_session_attrs=read-write"
+        place = f"postgresql://wongate:{self._passwords['wongate']}@{hosts}/wongate"
+        self.url = f"{place}?target_session_attrs=read-write"
+        self.read_url = f"{place}?target_session_attrs=standby"
 
     def start(self) -> None:
         self.etcd.start()

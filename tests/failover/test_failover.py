@@ -9,15 +9,19 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.failover.cluster import Cluster, running
+from tests.failover.cluster import HEALTHY_S, Cluster, running
 from tests.faults.stage import Shop, Stage, opened, shop_of
 from tests.faults.test_real_processes import afterwards
+
+from wongate.connections.database import Tx
+from wongate.connections.replica import AWAY_S, Away, Replica
 
 pytestmark = pytest.mark.faults
 
@@ -79,6 +83,9 @@ def shared_stage() -> Iterator[Stage]:
 
 @pytest.fixture
 def stage(shared_stage: Stage, record_property: Callable[[str, str], None]) -> Stage:
+    assert isinstance(shared_stage.server, Cluster)
+    shared_stage.server.start_who_is_down()
+    shared_stage.server.wait_until_whole()
     shared_stage.measured = record_property
     return shared_stage
 
@@ -127,3 +134,34 @@ async def test_no_acknowledged_payment_is_lost_with_a_machine(stage: Stage, dist
         await afterwards(stage, merchant, disturb.__name__.replace("_", " "))
         await merchant.resends_are_answered_alike()
         stage.measured("seconds without a commit", ", ".join(f"{silence_s:.1f}" for silence_s in silences_s))
+
+
+async def standby_and_projects(tx: Tx) -> tuple[bool, int]:
+    """Whether a standby answers, and how many projects it knows."""
+    row = await tx.fetchrow("SELECT pg_is_in_recovery() AS standby, count(*) AS projects FROM project")
+    return row["standby"], row["projects"]
+
+
+async def test_questions_go_to_a_standby_and_to_the_other_one_when_it_is_lost(stage: Stage):
+    cluster = stage.server
+    assert isinstance(cluster, Cluster)
+    seconds = count(0, AWAY_S)
+    replica = Replica(cluster.read_url, size=2, monotonic=lambda: next(seconds))
+
+    async def answer() -> tuple[bool, int]:
+        """Questions that meet the loss are for the main database, which is not asked here."""
+        async with asyncio.timeout(HEALTHY_S):
+            while True:
+                with suppress(Away):
+                    return await replica.read(standby_and_projects)
+
+    try:
+        for role in ("sync_standby", "replica"):
+            assert (True, 1) == await answer()
+            standby = await asyncio.to_thread(cluster.node_with, role)
+            await asyncio.to_thread(standby.kill)
+            assert (True, 1) == await answer()
+            cluster.start_who_is_down()
+            await asyncio.to_thread(cluster.wait_until_whole)
+    finally:
+        await replica.close()
