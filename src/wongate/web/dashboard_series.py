@@ -1,9 +1,11 @@
 """Tiles that show how something went on: an hour, a day or a month after the other."""
 
+from collections.abc import Mapping
+
 from wongate.connections.database import Tx
 from wongate.reports import analytics
 from wongate.reports.analytics import Ask, Bucket, Sum
-from wongate.web.dashboard_charts import Bar, Part
+from wongate.web.dashboard_charts import Bar, Part, Spoken
 from wongate.web.dashboard_drawings import (
     PAID,
     Drawn,
@@ -37,7 +39,11 @@ async def conversion(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
         label = say.bucket(bucket, ask)
         counts = {status: bucket.of("sale", status).operations for status in words}
         good, bad = counts.values()
-        bars.append(Bar(label, [_ended(ask, bucket, label, s, count, say) for s, count in counts.items()]))
+        parts = [
+            _ended(ask, bucket, ending, count, say.number, say, _aim("sale", ending))
+            for ending, count in counts.items()
+        ]
+        bars.append(Bar(label, parts))
         share = say.share(good, good + bad)
         lines.append(Line([label, good, bad, share], link(ask, bucket.since, bucket.until)))
     good, bad = (together(buckets, "sale", status).operations for status in words)
@@ -67,10 +73,19 @@ async def conversion(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
     )
 
 
-def _ended(ask: Ask, bucket: Bucket, label: str, status: str, count: int, say: Speech) -> Part:
-    word, colour = ENDINGS[status]
-    place = link(ask, bucket.since, bucket.until, status=LEADS_TO[status])
-    return Part(colour, count, f"{label}: {say.text(word)} {say.number(count)}", place)
+def _ended(
+    ask: Ask, bucket: Bucket, ending: str, value: int, spoken: Spoken, say: Speech, aim: Mapping[str, str]
+) -> Part:
+    word, colour = ENDINGS[ending]
+    hint = f"{say.bucket(bucket, ask)}: {say.text(word)} {spoken(value)}"
+    return Part(colour, value, hint, link(ask, bucket.since, bucket.until, **aim))
+
+
+def _aim(kind: str, ending: str) -> Mapping[str, str]:
+    """What the payments behind an ending have in common; those of both types together nothing."""
+    if kind == "refund":
+        return {"refunds": "1"}
+    return {"status": LEADS_TO[ending]} if kind else {}
 
 
 async def turnover(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
@@ -139,15 +154,13 @@ async def operations(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
     bars, lines = [], []
     for bucket in buckets:
         label = say.bucket(bucket, ask)
-        values = [sum(tile.value(bucket.of(kind, ending)) for kind in kinds) for ending in ENDINGS]
-        conditions = {"refunds": "1"} if tile.kind == "refund" else {}
-        parts = []
-        for (ending, (word, colour)), value in zip(ENDINGS.items(), values, strict=True):
-            aim = conditions or ({"status": LEADS_TO[ending]} if tile.kind else {})
-            hint = f"{label}: {say.text(word)} {spoken(value)}"
-            parts.append(Part(colour, value, hint, link(ask, bucket.since, bucket.until, **aim)))
+        values = {ending: sum(tile.value(bucket.of(kind, ending)) for kind in kinds) for ending in ENDINGS}
+        parts = [
+            _ended(ask, bucket, ending, value, spoken, say, _aim(tile.kind, ending))
+            for ending, value in values.items()
+        ]
         bars.append(Bar(label, parts))
-        lines.append(Line([label, *values], link(ask, bucket.since, bucket.until, **conditions)))
+        lines.append(Line([label, *values.values()], link(ask, bucket.since, bucket.until)))
     whole = sum(bar.total for bar in bars)
     then = await analytics.totals(tx, ask.before) if tile.compare else {}
     was = sum(tile.value(total) for (kind, _), total in then.items() if kind in kinds)
