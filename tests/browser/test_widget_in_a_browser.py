@@ -265,11 +265,12 @@ async def test_a_refused_page_reports_once_and_says_why(stage: Stage):
     parameters = {**shop.parameters(), "payment_amount": 999}
     call = f"window.widget = EPayWidget.run({{...{json.dumps(parameters)}, ...handlers}});"
     async with stage.visitor(size=DESK, expected=("400",)) as page:
+        await page.clock.install()
         await page.goto(shop_page(stage, call))
         data = await heard(page, "onFailLoading")
         assert "3261 Invalid signature" == data["message"]
         assert parameters["payment_id"] == data["config"]["payment_id"]
-        await page.wait_for_timeout(5300)  # the library's own patience is over by now
+        await page.clock.fast_forward(5300)  # the library's own patience is over by now
         assert 1 == (await names(page)).count("onFailLoading")
 
 
