@@ -53,12 +53,11 @@ def shared_files() -> dict[str, SharedFile]:
     }
 
 
-def keep_release() -> list[str]:
-    """Copies the merchants' files as they are now to those that are served for ever; their pinned names."""
-    kept = [shared_files()[name] for name in FOR_MERCHANTS]
-    for file in kept:
+def keep_release() -> None:
+    """Copies the merchants' files as they are now to those that are served for ever."""
+    for name in FOR_MERCHANTS:
+        file = shared_files()[name]
         (RELEASED / file.pinned).write_bytes(file.body)
-    return [file.pinned for file in kept]
 
 
 def _read(path: Path) -> SharedFile:
@@ -97,4 +96,4 @@ def _for_merchants(base_url: str) -> Response:
 
 
 if __name__ == "__main__":
-    print("\n".join(keep_release()))
+    keep_release()
