@@ -89,7 +89,7 @@ def _summary(done: list[dict[str, Any]], seconds: float) -> None:
             print(f"{name:<18}{number}")
     print(f"faults      {sum(struck.values())} of {len(struck)} kinds")
     for name, number in sorted(struck.items()):
-        print(f"    {name:<34}{number}")
+        print(f"    {name:<38}{number}")
     print(f"violations  {sum(len(result['violations']) for result in done)}")
 
 

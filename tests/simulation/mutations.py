@@ -434,12 +434,6 @@ MUTATIONS = (
         seed=12,
     ),
     Mutation(
-        "the refusal of a repeated cancel is believed",
-        [(give_back, "_hold_refusal", give_back.decline)],
-        faults={"nicepay: in progress": 0.6, "nicepay: cancel failed": 0.5},
-        course={"refunds": "full"},
-    ),
-    Mutation(
         "a ledger entry is forgotten",
         [(ledger, "entry", _refunds_unentered)],
         course={"refunds": "full"},
