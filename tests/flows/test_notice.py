@@ -62,8 +62,9 @@ async def late_approval(open_world: OpenWorld) -> AsyncIterator[tuple[World, Sal
         await sale.fault("netcancel", "code", code="2012")
         await sale.fault("inquiry", "override", fields={"Status": "9"})
         await sale.pay()
-        world.clock.advance(60)
-        await world.work()
+        for _ in range(LOOKS):
+            world.clock.advance(SECOND_LOOK_S)
+            await world.work()
         assert "done" == (await sale.operations())[0]["stage"]
         yield world, sale
 
