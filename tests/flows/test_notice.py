@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 import pytest
 from tests.world import MID, OpenWorld, Sale, World, ask
 
+from wongate.flows.reconcile import LOOKS, SECOND_LOOK_S
+
 SENDER = "121.133.126.10"
 LISTED = {"notice_ips": [SENDER]}
 QUICK = {**LISTED, "connect_s": 0.5, "read_s": 0.2}
