@@ -160,7 +160,9 @@ async def test_an_answer_that_broke_off_begins_anew_on_the_main_database(
 async def test_a_replica_takes_no_writes_even_where_it_could(second: str):
     async with replica(second) as beside:
         with pytest.raises(Away):
-            await beside.read(lambda tx: tx.execute("INSERT INTO lane VALUES (1, 'http://x')"))
+            await beside.read(
+                lambda tx: tx.execute("INSERT INTO lane (project_id, lane) VALUES (1, 'http://x')")
+            )
         beside._away_until = 0.0
         assert 0 == await beside.read(lambda tx: tx.fetchval("SELECT count(*) FROM lane"))
 
