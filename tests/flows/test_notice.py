@@ -62,7 +62,7 @@ async def late_approval(open_world: OpenWorld) -> AsyncIterator[tuple[World, Sal
         sale = await world.sale()
         await sale.fault("approve", "reset", committed=True)
         await sale.fault("netcancel", "code", code="2012")
-        await sale.fault("inquiry", "override", fields={"Status": "9"})
+        await sale.fault("inquiry", "override", fields={"Status": "9"}, times=LOOKS)
         await sale.pay()
         for _ in range(LOOKS):
             world.clock.advance(SECOND_LOOK_S)
