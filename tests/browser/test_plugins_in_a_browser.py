@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 from tests.browser.stage import DESK, Shop, Stage, choose, press_pay
-from tests.browser.test_widget_in_a_browser import SETTLED, frame_of, heard, names, shop_page
+from tests.browser.test_widget_in_a_browser import SETTLED, frame_of, heard, names, shop_page, told
 
 PLACE = {"target_element": "place"}
 
@@ -153,13 +153,15 @@ async def test_a_shop_is_asked_before_its_own_button_pays(stage: Stage, agrees: 
     shop = await stage.project()
     config = f"{{...{embedded(shop, payment_id=f'asked-{agrees}')}, ...handlers, {ASKING}}}"
     async with stage.visitor(size=DESK) as page:
-        await page.goto(shop_page(stage, f"window.widget = EPayWidget.runEmbedded({config}, 'POST');"))
+        checkout = shop_page(stage, f"window.widget = EPayWidget.runEmbedded({config}, 'POST');")
+        await page.goto(checkout)
         await heard(page, "onLoaded")
         await page.evaluate("agrees => { window.agrees = agrees; widget.trySubmit(); }", agrees)
-        await heard(page, "onCheckSubmit")
-        if agrees:
+        if agrees:  # the page leaves in the same moment, so it is asked afterwards
             await paid(page, shop, "asked-True")
+            assert "onCheckSubmit" in [name for name, _ in await told(page, checkout)]
         else:
+            await heard(page, "onCheckSubmit")
             await page.wait_for_timeout(400)
             assert page.url.endswith("/checkout")
             assert "onPaymentSent" not in await names(page)

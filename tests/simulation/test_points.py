@@ -1,4 +1,5 @@
-"""A crash at every seam, and why none can be forgotten: a seam is a commit, a call or an answer, not an entry in a list."""
+"""Crashes at seams (all of them: `make simulate POINTS=1`), and why none can be forgotten: a seam is a commit, a call or an answer,
+not an entry in a list."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,10 +19,10 @@ from wongate.flows.platform import Platform
 
 def test_no_crash_at_any_seam_loses_or_doubles_money(record_property: Any):
     said = simulated("--some-points")
-    runs = figures(said, r"^(crash|some freezes|some pairs) +(\d+) runs")
+    runs = figures(said, r"^(some crashes|some freezes|some pairs) +(\d+) runs")
     assert "violations 0" in said
-    assert len(SCENARIOS) * 20 < runs["crash"]
-    assert len(SCENARIOS) * 3 < min(runs["some freezes"], runs["some pairs"])
+    assert len(SCENARIOS) * 8 < runs["some crashes"]
+    assert len(SCENARIOS) < min(runs["some freezes"], runs["some pairs"])
     record_property("crash points", ", ".join(f"{number} {how}" for how, number in runs.items()))
 
 

@@ -122,7 +122,10 @@ async def test_a_month_that_is_over_goes_as_a_whole(database: str):
         assert [one.name for one in found[2:]] == await names(connection)
 
 
-async def test_a_month_goes_beside_a_transaction_that_writes_and_holds_nobody_up(database: str):
+async def test_a_month_goes_beside_a_transaction_that_writes_and_holds_nobody_up(
+    database: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(partitions, "DETACH_TIMEOUT", "60s")
     moment = datetime(2027, 3, 5, tzinfo=UTC)
     async with (
         connected(database) as slow,
@@ -153,14 +156,16 @@ async def test_a_month_goes_beside_a_transaction_that_writes_and_holds_nobody_up
         assert "attempt_2027_01" not in await names(other)
 
 
-async def test_what_somebody_began_to_take_off_is_finished_by_the_next(database: str):
+async def test_what_somebody_began_to_take_off_is_finished_by_the_next(
+    database: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(partitions, "DETACH_TIMEOUT", "100ms")
     async with connected(database) as slow, connected(database) as dropper:
         await partitions.make_ahead(slow, "attempt", IN_2028)
         transaction = slow.transaction()
         await transaction.start()
         await an_attempt(slow, datetime(2027, 3, 5, tzinfo=UTC))
         month = (await partitions.every(dropper, "attempt"))[1]
-        await dropper.execute("SET lock_timeout = '100ms'")
         with pytest.raises(asyncpg.LockNotAvailableError):
             await partitions.drop(dropper, month)
         await transaction.commit()

@@ -17,6 +17,8 @@ from wongate.connections.ids import first_made_at
 TABLES = ("exchange", "callback", "attempt")
 FIRST_UNTIL = date(2027, 1, 1)
 LOCK_TIMEOUT = "200ms"
+DETACH_TIMEOUT = "2s"
+"""Detaching waits for transactions that are under way, but nobody waits for it."""
 
 AHEAD = timedelta(days=92)
 """A worker may be away for as long before a row finds no partition. `wongate migrate` makes them too."""
@@ -91,7 +93,11 @@ async def drop(tx: Tx, partition: Partition) -> None:
     """Takes the partition off beside running reads and writes, then drops it. Wants a connection outside a transaction."""
     if partition.attached:
         how = "FINALIZE" if partition.leaving else "CONCURRENTLY"
-        await tx.execute(f"ALTER TABLE {partition.table} DETACH PARTITION {partition.name} {how}")
+        await tx.execute(f"SET lock_timeout = '{DETACH_TIMEOUT}'")  # no transaction, so no SET LOCAL
+        try:
+            await tx.execute(f"ALTER TABLE {partition.table} DETACH PARTITION {partition.name} {how}")
+        finally:
+            await tx.execute("RESET lock_timeout")
     async with tx.transaction():
         await tx.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         await tx.execute(f"DROP TABLE {partition.name}")
