@@ -1,5 +1,5 @@
-"""Crashes at seams (all of them: `make simulate POINTS=1`), and why none can be forgotten: a seam is a commit, a call or an answer,
-not an entry in a list."""
+"""Crashes at seams (`make simulate POINTS=1`: at all of them), and why none can be forgotten: a seam is a commit, a call or an
+answer, not an entry in a list."""
 
 from collections import Counter
 from collections.abc import Iterator
