@@ -21,8 +21,8 @@ def test_no_crash_at_any_seam_loses_or_doubles_money(record_property: Any):
     said = simulated("--some-points")
     runs = figures(said, r"^(some crashes|some freezes|some pairs) +(\d+) runs")
     assert "violations 0" in said
-    assert len(SCENARIOS) * 8 < runs["some crashes"]
-    assert len(SCENARIOS) < min(runs["some freezes"], runs["some pairs"])
+    assert len(SCENARIOS) * 4 < runs["some crashes"]
+    assert len(SCENARIOS) <= min(runs["some freezes"], runs["some pairs"])
     record_property("crash points", ", ".join(f"{number} {how}" for how, number in runs.items()))
 
 

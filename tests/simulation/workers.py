@@ -29,8 +29,8 @@ Task = dict[str, Any]
 Result = dict[str, Any]
 
 JOBS = 1 if database.CITUS_URL else max(1, min(os.cpu_count() or 1, 8))
-PAIRS, CRASHES_APART, FREEZES_APART = 2, 4, 12
-"""What `make test` has time for: pairs of crashes of each scenario, every fourth crash, every twelfth freeze."""
+PAIRS, CRASHES_APART, FREEZES_APART = 1, 8, 24
+"""What `make test` has time for: a pair of crashes of each scenario, every eighth crash, every 24th freeze."""
 
 URL = "WONGATE_SIMULATION_DATABASE"
 _TEMPLATE = "wongate_simulation"
