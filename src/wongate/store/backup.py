@@ -75,6 +75,7 @@ async def read(connection: Tx, file: IO[bytes], progress: Progress) -> dict[str,
                 for table in contents["tables"]:
                     await _copy_in(connection, archive, table, progress)
                 await _doubt_refunds(connection)
+            await connection.execute("ANALYZE")
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise NoCopy(f"it is no whole copy: {error}") from None
     return contents
