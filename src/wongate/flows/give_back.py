@@ -9,7 +9,7 @@ from wongate.domain.outcome import Approved, Declined, NotSent, Outcome, Standin
 from wongate.domain.payment import Operation, Project
 from wongate.flows import rungs
 from wongate.flows.platform import Platform
-from wongate.flows.rungs import LEASE, next_rung, still_ours
+from wongate.flows.rungs import LEASE, next_rung, outlived, still_ours
 from wongate.flows.settle import Case, Door
 from wongate.store import payments
 
@@ -203,21 +203,7 @@ def wake_next(case: Case) -> None:
 
 async def refund_abandoned(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
     """The cancel's intent outlived its lease: it may have been done."""
-
-    def decide(case: Case) -> bool:
-        refund = still_ours(case, operation)
-        if refund is None:
-            return False
-        case.move(
-            refund,
-            Event.UNANSWERED,
-            code=codes.AWAITING_PROVIDER,
-            wake_at=case.now + LEASE,
-            note="cancel was under way when its process ended",
-        )
-        return True
-
-    if await door.settle(project, operation.payment_no, decide):
+    if await outlived(door, project, operation, "cancel"):
         await ask(platform, door, project, replace(operation, stage=Stage.ASKING))
 
 

@@ -19,7 +19,7 @@ from wongate.domain.outcome import (
 from wongate.domain.payment import Operation, Project
 from wongate.flows.give_back import ask, refund_abandoned, send_refund
 from wongate.flows.platform import Platform
-from wongate.flows.rungs import LEASE, next_rung, still_ours
+from wongate.flows.rungs import LEASE, next_rung, outlived, still_ours
 from wongate.flows.settle import Case, Door
 from wongate.store import payments
 
@@ -68,21 +68,7 @@ async def _lapse(platform: Platform, door: Door, project: Project, operation: Op
 
 async def _approval_abandoned(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
     """The intent outlived its lease: nobody knows whether the approval left (F2, F3)."""
-
-    def decide(case: Case) -> bool:
-        sale = still_ours(case, operation)
-        if sale is None:
-            return False
-        case.move(
-            sale,
-            Event.UNANSWERED,
-            code=codes.AWAITING_PROVIDER,
-            wake_at=case.now + LEASE,
-            note="approval was under way when its process ended",
-        )
-        return True
-
-    if await door.settle(project, operation.payment_no, decide):
+    if await outlived(door, project, operation, "approval"):
         await undo(platform, door, project, operation.payment_no, operation.operation_id)
 
 

@@ -2,9 +2,10 @@
 
 from datetime import datetime, timedelta
 
+from wongate.domain import codes
 from wongate.domain.lifecycle import Event, Stage
-from wongate.domain.payment import Operation
-from wongate.flows.settle import UNRESOLVED, Case
+from wongate.domain.payment import Operation, Project
+from wongate.flows.settle import UNRESOLVED, Case, Door
 
 LEASE = timedelta(seconds=120)
 """Longer than one rung at its worst: net cancel, inquiry and ordinary cancel at 35 s each."""
@@ -39,6 +40,26 @@ def next_rung(case: Case, operation: Operation) -> None:
             operation, Event.EXPIRED, code=code, note="limit time while the provider's truth is unknown"
         )
         case.alarm(operation, UNRESOLVED)
+
+
+async def outlived(door: Door, project: Project, operation: Operation, call: str) -> bool:
+    """The intent of a call outlived its lease: nobody knows whether the call left (F2, F3). False where somebody else has
+    taken the operation over."""
+
+    def decide(case: Case) -> bool:
+        ours = still_ours(case, operation)
+        if ours is None:
+            return False
+        case.move(
+            ours,
+            Event.UNANSWERED,
+            code=codes.AWAITING_PROVIDER,
+            wake_at=case.now + LEASE,
+            note=f"{call} was under way when its process ended",
+        )
+        return True
+
+    return await door.settle(project, operation.payment_no, decide)
 
 
 def still_ours(case: Case, claimed: Operation) -> Operation | None:

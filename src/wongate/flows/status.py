@@ -34,9 +34,15 @@ async def by_request_id(
         operation = await payments.operation(tx, project.project_id, operation_id)
         if operation is None or operation.request_id != request_id:
             return None
+    standing = await around(platform, project, operation)
+    return standing, next(item for item in standing.operations if item.operation_id == operation_id)
+
+
+async def around(platform: Platform, project: Project, operation: Operation) -> Standing:
+    """The payment that an operation belongs to."""
     standing = await by_payment_no(platform, project, operation.payment_no)
     assert standing is not None  # noqa: S101 - its operation was read a moment ago
-    return standing, next(item for item in standing.operations if item.operation_id == operation_id)
+    return standing
 
 
 async def by_payment_no(platform: Platform, project: Project, payment_no: int) -> Standing | None:

@@ -274,9 +274,7 @@ class Checkout:
         return await self._standing(*found) if found else None
 
     async def _standing(self, project: Project, operation: Operation) -> Standing:
-        standing = await status.by_payment_no(self._platform, project, operation.payment_no)
-        assert standing is not None  # noqa: S101 - its operation was read a moment ago
-        return standing
+        return await status.around(self._platform, project, operation)
 
     def _language(self, request: Request, standing: Standing) -> str:
         return language_of(request, page_parameters(standing.payment).get("language_code", ""))
