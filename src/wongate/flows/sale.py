@@ -1,10 +1,9 @@
 """A sale: accepted, registered together with others, and sent to the window."""
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from wongate.connections.batch import Batch
 from wongate.connections.database import Tx
@@ -18,7 +17,7 @@ from wongate.domain.requests import SaleRequest
 from wongate.flows.platform import Platform
 from wongate.flows.settle import callback_rows, new_lanes, open_lanes, transition_row
 from wongate.store import payments
-from wongate.store.payments import Written
+from wongate.store.payments import Opening, written_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +35,12 @@ class Accepted:
 class NewSale:
     """A sale ready to be inserted: all decided, nothing written."""
 
-    payment: Payment
-    operation: Operation
-    transition: Mapping[str, Any]
-    callbacks: Sequence[Mapping[str, Any]]
+    opening: Opening
     form: Form | None
 
     @property
     def accepted(self) -> Accepted:
-        return accepted(self.operation, self.form)
+        return accepted(self.opening.operation, self.form)
 
 
 class Intake:
@@ -56,34 +52,25 @@ class Intake:
 
     async def insert(self, sale: NewSale) -> bool:
         """False when the payment id is taken. Raises Overloaded."""
-        return await self._batch.submit(sale)
+        return await self._batch.submit(sale, sale.payment.project_id)
 
     async def _insert(self, sales: Sequence[NewSale]) -> Sequence[bool]:
         """Sorted by key, so that two gathered commits of two processes cannot deadlock on one id."""
-        ordered = sorted(
-            sales, key=lambda sale: (sale.payment.project_id, payment_key(sale.payment.payment_id))
-        )
-
-        written = _written(ordered)
-        rows = [(sale.payment, payment_key(sale.payment.payment_id)) for sale in ordered]
+        openings = sorted((sale.opening for sale in sales), key=_place)
+        told = [row for opening in openings for row in opening.callbacks]
 
         async def story(tx: Tx) -> set[int]:
-            await open_lanes(self._platform, tx, written.callbacks)
-            return await payments.register(tx, rows, written)
+            await open_lanes(self._platform, tx, told)
+            return await payments.register(tx, openings)
 
-        lanes = new_lanes(self._platform, written.callbacks)
+        lanes = new_lanes(self._platform, told)
         new = await self._platform.database.run(story, one_statement=not lanes)
         self._platform.lanes |= lanes
-        return [sale.payment.payment_no in new for sale in sales]
+        return [sale.opening.payment.payment_no in new for sale in sales]
 
 
-def _written(sales: Sequence[NewSale]) -> Written:
-    written = Written()
-    for sale in sales:
-        written.new_operations[sale.operation.project_id, sale.operation.operation_id] = sale.operation
-        written.transitions.append(sale.transition)
-        written.callbacks += sale.callbacks
-    return written
+def _place(opening: Opening) -> tuple[int, str]:
+    return opening.payment.project_id, payment_key(opening.payment.payment_id)
 
 
 async def begin_sale(
@@ -107,7 +94,8 @@ async def begin_sale(
 
 
 async def _taken(platform: Platform, sale: NewSale) -> Accepted:
-    project_id, key = sale.payment.project_id, payment_key(sale.payment.payment_id)
+    project_id, key = _place(sale.opening)
+    request_hash = sale.opening.operation.request_hash
 
     async def story(tx: Tx) -> Accepted:
         found = await payments.by_key(tx, project_id, key)
@@ -116,15 +104,15 @@ async def _taken(platform: Platform, sale: NewSale) -> Accepted:
         place = (project_id, found.payment_no)
         payment = (await payments.lock(tx, [place]))[place]
         for operation in reversed((await payments.operations_locked(tx, [place]))[place]):
-            if operation.kind is Kind.SALE and operation.request_hash == sale.operation.request_hash:
+            if operation.kind is Kind.SALE and operation.request_hash == request_hash:
                 return accepted(operation)
         if payment.status is not PaymentStatus.ERROR:
             raise Refused(codes.PAYMENT_ID_EXISTS, field="general.payment_id", constraint="unique")
-        again = _moved_to(sale, payment)
+        again = _moved_to(sale.opening, payment)
         await payments.reopen(tx, again.payment)
         await open_lanes(platform, tx, again.callbacks)
-        await payments.write(tx, _written([again]))
-        return again.accepted
+        await payments.write(tx, written_of([again]))
+        return accepted(again.operation, sale.form)
 
     return await platform.database.run(story)
 
@@ -135,14 +123,13 @@ def accepted(operation: Operation, form: Form | None = None) -> Accepted:
     )
 
 
-def _moved_to(sale: NewSale, payment: Payment) -> NewSale:
+def _moved_to(opening: Opening, payment: Payment) -> Opening:
     """The same sale as a further attempt of a payment that is there."""
-    return NewSale(
-        replace(sale.payment, payment_no=payment.payment_no, created_at=payment.created_at),
-        replace(sale.operation, payment_no=payment.payment_no),
-        sale.transition,
-        [{**row, "payment_no": payment.payment_no} for row in sale.callbacks],
-        sale.form,
+    return Opening(
+        replace(opening.payment, payment_no=payment.payment_no, created_at=payment.created_at),
+        replace(opening.operation, payment_no=payment.payment_no),
+        opening.transition,
+        [{**row, "payment_no": payment.payment_no} for row in opening.callbacks],
     )
 
 
@@ -174,7 +161,7 @@ def _new_sale(
         flaws=request.flaws,
     )
     transition = transition_row(payment, operation, event, status is Status.DECLINE, "", now)
-    return NewSale(payment, operation, transition, rows, form)
+    return NewSale(Opening(payment, operation, transition, rows), form)
 
 
 def _first_event(request: SaleRequest) -> tuple[Event, int]:
