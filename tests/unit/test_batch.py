@@ -102,9 +102,9 @@ async def test_more_than_may_wait_is_turned_away() -> None:
         await release.wait()
         return list(items)
 
-    batch: Batch[int, int] = Batch(flush, size_max=1, waiting_max=2, side_by_side=1)
+    batch: Batch[int, int] = Batch(flush, size_max=1, waiting_max=5, side_by_side=1)
     tasks = []
-    for number in range(3):  # one is being flushed, two wait
+    for number in range(5):  # one is being flushed, four wait
         tasks.append(asyncio.create_task(batch.submit(number)))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -112,4 +112,45 @@ async def test_more_than_may_wait_is_turned_away() -> None:
     with pytest.raises(Overloaded):
         await batch.submit(9)
     release.set()
-    assert [0, 1, 2] == await asyncio.gather(*tasks)
+    assert [0, 1, 2, 3, 4] == await asyncio.gather(*tasks)
+
+
+async def test_keys_are_served_in_turn() -> None:
+    """A thousand of the loud one wait when the quiet ones come: each of these goes with one of the next two flushes of four."""
+    flushed: list[str] = []
+    all_there = asyncio.Event()
+
+    async def flush(items: Sequence[str]) -> Sequence[str]:
+        await all_there.wait()
+        flushed.extend(items)
+        return list(items)
+
+    batch: Batch[str, str] = Batch(flush, size_max=4, waiting_max=2000, side_by_side=1)
+    loud = [asyncio.create_task(batch.submit(f"loud {number}", "loud")) for number in range(1000)]
+    await asyncio.sleep(0.01)
+    quiet = [asyncio.create_task(batch.submit(f"{key} {number}", key)) for key in "ab" for number in (0, 1)]
+    await asyncio.sleep(0.01)
+    all_there.set()
+    await asyncio.gather(*loud, *quiet)
+
+    assert ["a 0", "b 0", "a 1", "b 1"] == [item for item in flushed[4:12] if "loud" not in item]
+    assert [f"loud {number}" for number in range(1000)] == [item for item in flushed if "loud" in item]
+
+
+async def test_a_loud_key_is_turned_away_while_others_find_a_place() -> None:
+    release = asyncio.Event()
+
+    async def flush(items: Sequence[int]) -> Sequence[int]:
+        await release.wait()
+        return list(items)
+
+    batch: Batch[int, int] = Batch(flush, size_max=1, waiting_max=100, side_by_side=1)
+    loud = [asyncio.create_task(batch.submit(number, "loud")) for number in range(200)]
+    quiet = [asyncio.create_task(batch.submit(number, number)) for number in range(10)]
+    await asyncio.sleep(0.01)
+    release.set()
+    results = await asyncio.gather(*loud, return_exceptions=True)
+
+    assert list(range(10)) == await asyncio.gather(*quiet)
+    assert {Overloaded} == {type(result) for result in results if not isinstance(result, int)}
+    assert 80 == sum(isinstance(result, int) for result in results)

@@ -1,17 +1,17 @@
 """Gathers what is waiting at the same moment into one unit of work: a group commit made of requests."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar, cast
 
 from wongate.connections.database import Unavailable
+from wongate.connections.shares import Overloaded as Overloaded
+from wongate.connections.shares import Shares
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class Overloaded(Exception):
-    """More is waiting than may wait; the caller should come back in a moment (503)."""
+Waiting = tuple[Item, asyncio.Future[Result]]
 
 
 class Batch(Generic[Item, Result]):
@@ -20,6 +20,9 @@ class Batch(Generic[Item, Result]):
     Nothing waits on purpose: while one flush is under way, the next one gathers. A caller that goes away cancels nothing.
     If a flush fails as a whole, its items are tried one by one, so that a bad row fails alone; not so where the database is
     away, which is nobody's own fault.
+
+    Items wait in a line for each key (a project) and are taken from the lines in turn, so that a thousand of one key delay
+    another's single one by no more than the flushes that are under way.
     """
 
     def __init__(
@@ -32,17 +35,17 @@ class Batch(Generic[Item, Result]):
     ) -> None:
         self._flush = flush
         self._size_max = size_max
-        self._waiting_max = waiting_max
         self._side_by_side = side_by_side
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._places: Shares[Hashable] = Shares(waiting_max)
+        self._lines: OrderedDict[Hashable, deque[Waiting[Item, Result]]] = OrderedDict()
         self._running: set[asyncio.Task[None]] = set()
 
-    async def submit(self, item: Item) -> Result:
-        """Raises Overloaded, or whatever flushing this item alone raises."""
-        if len(self._waiting) >= self._waiting_max:
-            raise Overloaded
+    async def submit(self, item: Item, key: Hashable = None) -> Result:
+        """Raises Overloaded when more waits under this key than its share of `waiting_max`, or whatever flushing this item
+        alone raises."""
+        self._places.take(key)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        self._lines.setdefault(key, deque()).append((item, future))
         if len(self._running) < self._side_by_side:
             self._running.add(asyncio.create_task(self._work()))
         return await future
@@ -55,8 +58,8 @@ class Batch(Generic[Item, Result]):
             self._running.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _flush_all(self) -> None:
-        while self._waiting:
-            taken, self._waiting = self._waiting[: self._size_max], self._waiting[self._size_max :]
+        while self._lines:
+            taken = self._take()
             results = await self._results([item for item, _ in taken])
             for (_, future), result in zip(taken, results, strict=True):
                 if future.done():
@@ -65,6 +68,17 @@ class Batch(Generic[Item, Result]):
                     future.set_exception(result)
                 else:
                     future.set_result(result)
+
+    def _take(self) -> list[Waiting[Item, Result]]:
+        """One from each line in turn, until there are enough."""
+        taken: list[Waiting[Item, Result]] = []
+        while self._lines and len(taken) < self._size_max:
+            key, line = self._lines.popitem(last=False)
+            taken.append(line.popleft())
+            self._places.give_back(key)
+            if line:
+                self._lines[key] = line
+        return taken
 
     async def _results(self, items: list[Item]) -> Sequence[Result | BaseException]:
         try:

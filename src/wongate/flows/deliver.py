@@ -106,7 +106,7 @@ class Delivery:
         duration_ms = round((self._platform.monotonic() - started) * 1000)
         sent = self._judge(due, answer, at, duration_ms)
         lane.learn(sent.state == "delivered" and duration_ms < QUICK_MS)
-        await self._records.submit(sent)
+        await self._records.submit(sent, sent.due.project_id)
 
     def _judge(self, due: Due, answer: Answer, at: datetime, duration_ms: int) -> Sent:
         judged = judge(answer, due.failures, self._platform.clock.now())

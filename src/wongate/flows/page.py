@@ -179,7 +179,7 @@ class Watch:
 
     async def version(self, project_id: int, payment_no: int) -> str:
         """Changes whenever the payment's sale does. Raises Overloaded or Unavailable."""
-        return await self._batch.submit((project_id, payment_no))
+        return await self._batch.submit((project_id, payment_no), project_id)
 
     async def _read(self, keys: Sequence[Key]) -> list[str]:
         async with self._platform.database.read() as tx:

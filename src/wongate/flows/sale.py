@@ -52,7 +52,7 @@ class Intake:
 
     async def insert(self, sale: NewSale) -> bool:
         """False when the payment id is taken. Raises Overloaded."""
-        return await self._batch.submit(sale, sale.payment.project_id)
+        return await self._batch.submit(sale, sale.opening.payment.project_id)
 
     async def _insert(self, sales: Sequence[NewSale]) -> Sequence[bool]:
         """Sorted by key, so that two gathered commits of two processes cannot deadlock on one id."""

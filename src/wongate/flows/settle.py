@@ -280,7 +280,7 @@ class Door:
 
     async def settle(self, project: Project, payment_no: int, decide: Callable[[Case], T]) -> T:
         """Runs `decide` under the payment's lock and commits what it moved; what it raises changes nothing."""
-        result: T = await self._batch.submit(Change(project, payment_no, decide))
+        result: T = await self._batch.submit(Change(project, payment_no, decide), project.project_id)
         return result
 
     async def book(self, project: Project, payment_no: int, decide: Callable[[Case], T]) -> T:
