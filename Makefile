@@ -45,7 +45,7 @@ simulate: $(TEST_READY)  ## seeded simulation: SEEDS=2000, SEED=123 [TRACE=1], P
 	  $(if $(FIRST),--first $(FIRST)) $(if $(POINTS),--points) $(if $(MUTATIONS),--mutations) \
 	  $(if $(BROKEN),--broken "$(BROKEN)") $(if $(TRACE),--trace) $(ARGS)
 
-bench: $(TEST_READY)  ## measured against pgbench in the same run
+bench: $(TEST_READY)  ## everything measured, beside pgbench and a peer in the same run; 15 minutes (ARGS=--help)
 	@exec $(BIN)/python -m bench $(ARGS)
 
 bench-compare: $(TEST_READY)  ## two results with their spread: A=FILE[,FILE...] B=FILE[,FILE...]
@@ -67,9 +67,11 @@ lock:  ## resolve the dependencies anew (needs uv)
 	  --python-version 3.11 --extra test pyproject.toml -c requirements.lock -o requirements-test.lock
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --python-version 3.11 tests/failover/requirements.in -o tests/failover/requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 bench/peers.in -o bench/peers.lock
 
 clean:  ## forget the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build node_modules
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build node_modules bench/.cache
 
 $(VENV)/pyvenv.cfg:
 	@echo "Setting up a virtual environment in $(VENV) ..."

@@ -1,23 +1,24 @@
 """`python -m bench`: measures, prints one table, and writes bench/results/<date>-<commit>.json."""
 
 import argparse
-import json
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import callbacks, intake, isolation, pages, payments, refunds, size
+from bench import callbacks, intake, isolation, pages, payments, peers, refunds, size
+from bench.results import NotMeasured, Run, write
 from bench.table import table
+from wongate.connections.binaries import tool
 
-RESULTS = Path(__file__).parent / "results"
+Bench = Callable[..., dict[str, float]]
 
-BENCHES: dict[str, Callable[..., dict[str, float]]] = {
+BENCHES: Mapping[str, Bench] = {
     "intake": intake.measure,
     "payments": payments.measure,
     "latency": payments.latency,
@@ -25,69 +26,114 @@ BENCHES: dict[str, Callable[..., dict[str, float]]] = {
     "callbacks": callbacks.measure,
     "pages": pages.measure,
     "isolation": isolation.measure,
+    "peers": peers.measure,
     "size": size.measure,
 }
+"""All of these run within 15 minutes on two cores: what a bench does without being asked has to fit in."""
+
+LONG: Mapping[str, Bench] = {}
+"""Those that take longer run only when --only names them."""
+
+DATABASE_BOUND = ("payments", "refunds", "callbacks")
+"""Stand beside the pgbench of the same run."""
+
+SIZE = 200_000
+"""Payments of `size` when nobody says how many: making up a million takes longer than everything else together."""
+
+EPILOG = """ARGS="--only intake,payments --quick"  a short look at two of them
+ARGS="--only size --payments 1000000 --books FOLDER"  the million that the bars of size are about; several minutes to
+  make it up, two to measure it; the next run with the same FOLDER finds it there
+make bench-compare A=FILE B=FILE  two results, and whether their ratios agree within 15 %
+make chart RESULTS="FILE ..."  the picture and the tables of README and docs/performance.md, from these results"""
 
 
 def main() -> int:
     options = _options()
-    load = os.getloadavg()[0]
-    print(
-        f"{os.cpu_count()} cores, load before the run {load:.1f}, Python {platform.python_version()}\n",
-        flush=True,
-    )
-    figures: dict[str, dict[str, float]] = {}
-    broken: dict[str, str] = {}
+    run = Run(_about(options.quick))
+    print(_headline(run.about), flush=True)
+    began = time.monotonic()
     for name in options.only:
-        began = time.monotonic()
-        try:
-            about_size = {"payments": options.payments, "books": options.books} if name == "size" else {}
-            figures[name] = BENCHES[name](quick=options.quick, **about_size)
-        except (
-            Exception
-        ) as error:  # a run that lost or doubled anything has no figure; the others still have theirs
-            broken[name] = f"{type(error).__name__}: {error}"
-        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    print(table(figures))
-    for name, reason in broken.items():
+        _measure(run, name, options)
+    _beside_pgbench(run.figures)
+    print(table(run.figures))
+    for name, reason in run.broken.items():
         print(f"{name}: NO FIGURE, {reason}")
-    print(f"\nwritten to {_write(figures, broken, load, options.quick)}")
-    return 1 if broken else 0
+    for name, reason in run.not_measured.items():
+        print(f"{name}: not measured: {reason}")
+    print(f"\n{time.monotonic() - began:.0f} s in all; written to {write(run)}")
+    return 1 if run.broken else 0
+
+
+def _measure(run: Run, name: str, options: argparse.Namespace) -> None:
+    own = {"payments": options.payments, "books": options.books} if name == "size" else {}
+    began = time.monotonic()
+    try:
+        run.figures[name] = {**BENCHES, **LONG}[name](quick=options.quick, **own)
+    except NotMeasured as error:
+        run.not_measured[name] = str(error)
+    except (
+        Exception
+    ) as error:  # a run that lost or doubled anything has no figure; the others still have theirs
+        run.broken[name] = f"{type(error).__name__}: {error}"
+    print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def _beside_pgbench(figures: dict[str, dict[str, float]]) -> None:
+    for name in DATABASE_BOUND:
+        if name in figures and "intake" in figures:
+            figures[name]["ratio_pgbench"] = figures[name]["per_second"] / figures["intake"]["pgbench_simple"]
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="make bench", description=__doc__, epilog='ARGS="--only intake --quick"'
+        prog="make bench",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", type=_names, default=list(BENCHES), help=f"of {','.join(BENCHES)}")
+    names = f"of {','.join(BENCHES)}" + (f"; only when named: {','.join(LONG)}" if LONG else "")
+    parser.add_argument("--only", type=_names, default=list(BENCHES), help=names)
     parser.add_argument("--quick", action="store_true", help="short runs: a look, not a measurement")
-    parser.add_argument("--payments", type=int, help="about how many for size, a million if not said")
+    parser.add_argument("--payments", type=int, help=f"about how many for size, {SIZE:,} if not said")
     parser.add_argument("--books", type=Path, help="a folder that keeps the books of size for the next run")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.payments is None and not options.quick:
+        options.payments = SIZE
+    return options
 
 
 def _names(text: str) -> list[str]:
     names = text.split(",")
-    unknown = [name for name in names if name not in BENCHES]
+    known = [*BENCHES, *LONG]
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise argparse.ArgumentTypeError(f"no bench is called {unknown[0]!r}; there are {', '.join(BENCHES)}")
+        raise argparse.ArgumentTypeError(f"no bench is called {unknown[0]!r}; there are {', '.join(known)}")
     return names
 
 
-def _write(figures: dict[str, Any], broken: dict[str, str], load: float, quick: bool) -> Path:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-{commit}.json"
-    about = {
-        "commit": commit,
+def _about(quick: bool) -> dict[str, Any]:
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "commit": _first_line("git", "rev-parse", "--short", "HEAD") or "unknown",
         "cores": os.cpu_count(),
-        "load_before": load,
+        "load_before": os.getloadavg()[0],
         "python": platform.python_version(),
+        "postgresql": _first_line(*tool("postgres"), "--version"),
+        "peers": peers.NAMES,
         "quick": quick,
     }
-    path.write_text(json.dumps({"about": about, "figures": figures, "broken": broken}, indent=2) + "\n")
-    return path
+
+
+def _first_line(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _headline(about: Mapping[str, Any]) -> str:
+    return (
+        f"{about['date']}, commit {about['commit']}, {about['cores']} cores, "
+        f"load before the run {about['load_before']:.1f}, Python {about['python']}, {about['postgresql']}; "
+        f"peers: {', '.join(about['peers'])}\n"
+    )
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def _stop(built: Rig) -> None:
 def _prepare(directory: Path, server: Server) -> Rig:
     if isinstance(server, Cluster):
         asyncio.run(empty(server.url))
-    gate, simulator, neighbour, *sinks = (_free_port() for _ in range(3 + SINKS))
+    gate, simulator, neighbour, *sinks = (free_port() for _ in range(3 + SINKS))
     secret, merchant_key, master_key = _keys(directory / "keys.json")
     (directory / "merchants.json").write_text(json.dumps([{"mid": "wongate01m", "key": merchant_key}]))
     environment = os.environ | {
@@ -153,11 +153,11 @@ def _start(built: Rig, worker: bool) -> None:
     built.start("serve", "-m", "wongate", "serve", "--processes", str(SERVER_PROCESSES))
     if worker:
         built.start_worker()
-    _wait(f"http://127.0.0.1:{built.simulator[1]}/healthz")
-    _wait(f"http://127.0.0.1:{built.gate[1]}/readyz")
+    wait_for(f"http://127.0.0.1:{built.simulator[1]}/healthz")
+    wait_for(f"http://127.0.0.1:{built.gate[1]}/readyz")
 
 
-def _wait(url: str) -> None:
+def wait_for(url: str) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with suppress(OSError), urllib.request.urlopen(url, timeout=5):  # noqa: S310 - an address of ours
@@ -166,7 +166,7 @@ def _wait(url: str) -> None:
     raise RuntimeError(f"{url} does not answer")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
