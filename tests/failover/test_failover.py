@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 from tests.failover.cluster import HEALTHY_S, Cluster, running
-from tests.faults.stage import Shop, Stage, opened, shop_of
+from tests.faults.shop import Shop, shop_of
+from tests.faults.stage import Stage, opened
 from tests.faults.test_real_processes import afterwards
 
 from wongate.connections.database import Tx

@@ -15,7 +15,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.faults.stage import HANG_GUARD_S, Shop, Stage, shop
+from tests.faults.shop import Shop, shop
+from tests.faults.stage import HANG_GUARD_S, Stage
 from tests.processes import eventually
 
 PAYMENTS = int(os.environ.get("WONGATE_FAULT_PAYMENTS", "24"))

@@ -10,7 +10,8 @@ from itertools import count
 
 import pytest
 from aiohttp import web
-from tests.faults.stage import HANG_GUARD_S, Shop, Stage, shop
+from tests.faults.shop import Shop, shop
+from tests.faults.stage import HANG_GUARD_S, Stage
 from tests.world import PROJECT_ID, free_port
 
 SALE = "/v2/payment/wallet/payco/sale"
