@@ -11,6 +11,7 @@ from wongate.domain.payment import Payment, Project
 from wongate.domain.refusal import Unfit
 from wongate.flows import by_hand, resend
 from wongate.flows.audit import Actor
+from wongate.flows.by_hand import Verdict
 from wongate.flows.platform import Platform
 from wongate.flows.refund import RefundAccepted
 from wongate.flows.settle import Door
@@ -116,9 +117,9 @@ class Operators:
             return
         self._tell(f"books refund {row['operation_id']} as {'done' if done else 'not done'}")
 
-        async def story(platform: Platform, door: Door, project: Project, payment: Payment) -> bool:
+        async def story(platform: Platform, door: Door, project: Project, payment: Payment) -> Verdict:
             return await by_hand.settle_refund(
-                platform, door, ACTOR, project, payment, row["operation_id"], done=done
+                platform, door, ACTOR, project, payment, row["operation_id"], seq=row["seq"], done=done
             )
 
         await self._press(row, story)

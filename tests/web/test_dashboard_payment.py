@@ -258,7 +258,8 @@ async def test_an_open_refund_is_booked_by_hand_as_the_pg_shows_it(open_world: O
         assert "asking" == refund["stage"], dict(refund)
         assert "The PG has not said whether a refund was done" in (await browser.get(place)).text
 
-        form = {"operation_id": str(refund["operation_id"]), "outcome": "success", "reference": "TID77"}
+        form = {**shown_form((await browser.get(place)).text), "outcome": "success", "reference": "TID77"}
+        assert str(refund["operation_id"]) == form["operation_id"]
         assert "refund-settled" in (await browser.post(f"{place}/settle", form)).location
         row, refund = await sale.row(), (await sale.operations())[-1]
         assert (400, 0, "partially refunded") == (row["refunded"], row["reserved"], row["status"])
@@ -279,11 +280,58 @@ async def test_a_refund_booked_as_not_done_frees_its_money(open_world: OpenWorld
         browser = await office.enter(await office.member(Role.OPERATIONS))
         await give_back(office, browser, place, "400")
         await world.work()
-        refund = (await sale.operations())[-1]
-        form = {"operation_id": str(refund["operation_id"]), "outcome": "decline"}
+        form = {**shown_form((await browser.get(place)).text), "outcome": "decline"}
         assert "refund-settled" in (await browser.post(f"{place}/settle", form)).location
         row = await sale.row()
         assert (0, 0, "success") == (row["refunded"], row["reserved"], row["status"])
+
+
+async def test_a_verdict_on_a_refund_that_was_sent_again_meanwhile_is_refused(open_world: OpenWorld) -> None:
+    """Somebody sees "not done" in the PG's pages, the platform sends the cancel again, and that one is carried out."""
+    async with staffed(open_world, audited=False) as (world, office):
+        sale = await world.paid_sale()
+        place = await place_of(sale)
+        browser = await office.enter(await office.member(Role.OPERATIONS))
+        await sale.fault("cancel", "code", code="2056")
+        await give_back(office, browser, place, "400")
+        await world.work()
+        seen = {**shown_form((await browser.get(place)).text), "outcome": "decline"}
+        await sale.fault("cancel", "reset", committed=True)
+        await world.pass_time(120, step_s=60)
+        assert 400 == (await sale.books())["cancelled"]
+
+        answer = await browser.post(f"{place}/settle", seen)
+        assert (
+            "This refund was sent to the PG again after you had looked."
+            in (await browser.get(answer.location)).text
+        )
+        row = await sale.row()
+        assert (0, 400, "success") == (row["refunded"], row["reserved"], row["status"])
+        looked_again = {**shown_form((await browser.get(place)).text), "outcome": "success"}
+        assert "refund-settled" in (await browser.post(f"{place}/settle", looked_again)).location
+        row = await sale.row()
+        assert (400, 0, "partially refunded") == (row["refunded"], row["reserved"], row["status"])
+
+
+async def test_a_verdict_that_names_no_attempt_books_nothing(open_world: OpenWorld) -> None:
+    async with staffed(open_world, audited=False) as (world, office):
+        sale = await world.paid_sale()
+        place = await place_of(sale)
+        browser = await office.enter(await office.member(Role.OPERATIONS))
+        await sale.fault("cancel", "reset", times="always")
+        await give_back(office, browser, place, "400")
+        await world.work()
+        form = {**shown_form((await browser.get(place)).text), "outcome": "success"}
+        for seq in ("", "x", "-1", "99"):
+            answer = await browser.post(f"{place}/settle", {**form, "seq": seq})
+            assert "settled-stale" in answer.location
+        assert 0 == (await sale.row())["refunded"]
+
+
+def shown_form(page: str) -> dict[str, str]:
+    """What the page's form about the open refund carries along."""
+    form = page[page.index('/settle"') :]
+    return dict(re.findall(r'name="(operation_id|seq)" value="(\d+)"', form[: form.index("</form>")]))
 
 
 async def test_the_page_shows_no_secret(open_world: OpenWorld) -> None:

@@ -5,11 +5,12 @@ The audit log gets its line first, as the intent: a process that dies in between
 
 import hashlib
 from collections.abc import Mapping
+from enum import Enum, auto
 from typing import Any
 
 from wongate.connections.database import Tx
 from wongate.domain import codes, requests
-from wongate.domain.lifecycle import Stage
+from wongate.domain.lifecycle import FINAL, Kind, Stage
 from wongate.domain.outcome import Approved, Declined
 from wongate.domain.payment import Payment, Project
 from wongate.domain.refusal import Refused, Unfit
@@ -63,6 +64,14 @@ def check_reason(reason: str) -> None:
         raise Unfit("A refund has a reason of at most 255 characters.", "reason")
 
 
+class Verdict(Enum):
+    """What became of a person's word on an open refund."""
+
+    BOOKED = auto()
+    CLOSED = auto()  # it is no longer open
+    STALE = auto()  # it has been sent again, or its answer has come, since the person looked
+
+
 async def settle_refund(
     platform: Platform,
     door: Door,
@@ -71,30 +80,38 @@ async def settle_refund(
     payment: Payment,
     operation_id: int,
     *,
+    seq: int,
     done: bool,
     reference: str = "",
-) -> bool:
-    """Books a refund as what somebody has seen at the PG: `done` or not. False when it is no longer open. Raises Unfit."""
+) -> Verdict:
+    """Books a refund as what somebody has seen at the PG: `done` or not.
+
+    `seq` is the operation's as that person saw it: a cancel sent since then may have done what was not done before, so that
+    "not done" would give the money back twice. Raises Unfit.
+    """
     if len(reference) > REFERENCE_MAX or not reference.isascii():
         raise Unfit("The PG's id of a refund (TID) has at most 30 letters and digits.", "reference")
     after = {
         "operation_id": operation_id,
+        "seq": seq,
         "outcome": "success" if done else "decline",
         "reference": reference,
     }
     await _record(platform, actor, payment, "refund settled by hand", after)
 
-    def decide(case: Case) -> bool:
+    def decide(case: Case) -> Verdict:
         open_refund = case.operations.get(operation_id)
-        if open_refund is None or open_refund.stage is not Stage.ASKING:
-            return False
+        if open_refund is None or open_refund.kind is not Kind.REFUND or open_refund.status in FINAL:
+            return Verdict.CLOSED
+        if (open_refund.stage, open_refund.seq) != (Stage.ASKING, seq):
+            return Verdict.STALE
         if done:
             seen = Approved(open_refund.amount, reference or case.sale.reference, {"settled_by": actor.login})
             book_refund(case, open_refund, seen)
         else:
             text = f"settled by hand: {actor.login}"
             decline(case, open_refund, Declined(codes.GENERAL_DECLINE, provider_text=text))
-        return True
+        return Verdict.BOOKED
 
     return await door.settle(project, payment.payment_no, decide)
 

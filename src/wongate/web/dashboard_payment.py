@@ -14,6 +14,7 @@ from wongate.domain.payment import REFUNDABLE, Payment, PaymentStatus, Project
 from wongate.domain.refusal import Unfit
 from wongate.domain.rights import RESENDING, Right
 from wongate.flows import by_hand, resend, status
+from wongate.flows.by_hand import Verdict
 from wongate.flows.settle import Door
 from wongate.reports import history
 from wongate.web import dashboard_filters as filters
@@ -35,6 +36,15 @@ MESSAGES |= {
     "callback-begun": N_("The callback is on its way again."),
     "refund-settled": N_("The refund is booked as you said."),
     "refund-settled-before": N_("This refund is no longer open. Nothing was changed."),
+    "refund-settled-stale": N_(
+        "This refund was sent to the PG again after you had looked. Nothing was changed: "
+        "look at the PG's pages once more, then book what they show."
+    ),
+}
+VERDICTS = {
+    Verdict.BOOKED: "refund-settled",
+    Verdict.CLOSED: "refund-settled-before",
+    Verdict.STALE: "refund-settled-stale",
 }
 DEEDS = (
     N_("refund requested"),
@@ -176,17 +186,18 @@ class PaymentPages:
         outcome = visit.form.get("outcome", "")
         if outcome not in ("success", "decline"):
             raise HTTPException(400)
-        settled = await by_hand.settle_refund(
+        verdict = await by_hand.settle_refund(
             self._platform,
             self._door,
             visit.actor,
             project,
             payment,
             _number(visit.form.get("operation_id", "")),
+            seq=_number(visit.form.get("seq", "")),
             done=outcome == "success",
             reference=visit.form.get("reference", "").strip(),
         )
-        return visit.go(_place(payment), "refund-settled" if settled else "refund-settled-before")
+        return visit.go(_place(payment), VERDICTS[verdict])
 
 
 def _refusal(visit: Visit, project: Project, payment: Payment) -> str:

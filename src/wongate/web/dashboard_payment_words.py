@@ -50,12 +50,17 @@ EVENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """An odd state in plain words; `action` is what the page offers beside it, `subject` what that is about."""
+    """An odd state in plain words; `action` is what the page offers beside it, `subject` what that is about.
+
+    Of an open refund `amount` tells which one it is, in won, and `seq` as of when it is shown: a verdict on it names that.
+    """
 
     text: str
     kind: str = "warn"
     action: str = ""
     subject: int = 0
+    amount: int = 0
+    seq: int = 0
 
 
 def banners(payment: Payment, past: History, is_late: bool) -> list[Banner]:
@@ -97,7 +102,10 @@ def _money(payment: Payment, past: History) -> Sequence[Banner]:
             "The PG has not said whether a refund was done, and goes on being asked. Its money stays set aside. "
             "If the PG's own pages show the answer, you can book it here."
         )
-        return [Banner(text, "warn", "settle", open_refunds[0]["operation_id"])]
+        oldest = open_refunds[0]
+        number = oldest["operation_id"]
+        seq = past.transitions[number][-1]["seq"]
+        return [Banner(text, "warn", "settle", number, oldest["amount"], seq)]
     known = {
         "late success, returned": N_(
             "The payer paid after the payment had been declined. The money has gone back; nothing is left to do."
