@@ -31,6 +31,7 @@ from wongate.flows.export import KEPT, Exporting, Order
 from wongate.flows.mailing import ATTACHED_MAX, RETRY_AFTER, Mailing
 from wongate.flows.people import OPERATOR_MAY, Access
 from wongate.flows.schedules import Wish
+from wongate.reports import xls
 from wongate.reports.export_rows import COLUMNS
 from wongate.reports.register import Filter
 from wongate.store import exports
@@ -170,6 +171,19 @@ async def test_a_file_opened_by_another_reader_has_the_tables_rows_and_sums(
         if format_ == "xls":
             shown = xlrd.xldate_as_datetime(shown, 0) + timedelta(milliseconds=500)
         assert local.strftime("%Y-%m-%d %H:%M:%S") == str(shown)[:19]
+
+
+async def test_an_xls_that_its_format_cannot_hold_says_what_to_do(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xls, "STREAM_BYTES_MAX", xls.SHELL_BYTES_MAX + 120)  # the heading fits
+    async with open_world() as world:
+        await world.paid_sale()
+        export, _ = await (await desk(world)).make("xls")
+        assert ("failed", "An XLS holds at most 2 GB. Please choose XLSX or CSV, or a shorter period.") == (
+            export.state,
+            export.error,
+        )
 
 
 @pytest.mark.parametrize("format_", READERS)

@@ -19,6 +19,7 @@ from wongate.flows.platform import Platform
 from wongate.reports import export_rows, register
 from wongate.reports.register import Filter
 from wongate.reports.sheets import FORMATS, csv_lines
+from wongate.reports.xls import TooLarge
 from wongate.store import exports, people, schedules
 
 log = logging.getLogger(__name__)
@@ -31,9 +32,6 @@ NOTED_EVERY_S = 1.0
 ATTEMPTS_MAX = 3
 PIECE = 1024 * 1024
 ROWS_AT_ONCE = 2000
-XLS_MAX = 200_000
-"""Rows of an XLS: the format is held in memory as a whole, 0.5 KB a row of nine columns (59 MB for 120,000)."""
-
 CLEARED_EVERY = timedelta(minutes=10)
 WAITING_MAX = 20
 """Exports that one person may have in the queue."""
@@ -219,10 +217,6 @@ class Exporting:
     async def _write(self, export: Export, wanted: Filter, path: Path) -> int:
         totals = await self._platform.look_up(lambda tx: register.totals(tx, wanted))
         total = sum(row["payments"] for row in totals)
-        if export.format == "xls" and total > XLS_MAX:
-            raise Hopeless(
-                "An XLS holds at most 200,000 rows. Please choose XLSX or CSV, or a shorter period."
-            )
         note = Progress(self._platform, export, total)
         await note(0)
         write = _write_csv if export.format == "csv" else _write_sheet
@@ -301,7 +295,12 @@ async def _write_sheet(tx: Tx, export: Export, wanted: Filter, path: Path, note:
     async with tx.transaction():
         cursor = await export_rows.cursor(tx, wanted, export.columns, export.time_zone)
         while found := await cursor.fetch(ROWS_AT_ONCE):
-            await asyncio.to_thread(sheet.rows, found)
+            try:
+                await asyncio.to_thread(sheet.rows, found)
+            except TooLarge as full:
+                raise Hopeless(
+                    "An XLS holds at most 2 GB. Please choose XLSX or CSV, or a shorter period."
+                ) from full
             rows += len(found)
             await note(rows)
     await asyncio.to_thread(sheet.close)

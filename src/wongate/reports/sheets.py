@@ -1,18 +1,14 @@
-"""Rows as files: CSV, XLSX and genuine XLS, written row by row; memory stays flat but for XLS, whose format is a whole."""
+"""Rows as files: CSV, XLSX and genuine XLS, written row by row in constant memory."""
 
 import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import xlwt
-
+from wongate.reports.xls import Xls
 from wongate.reports.xlsx import Cell, Xlsx
-
-XLS_ROWS_MAX = 65_535
-"""Data rows of one sheet of an Excel 97-2003 workbook, below its heading (E-32)."""
 
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _BOM = "\ufeff"
@@ -64,52 +60,6 @@ def _plain(cell: Cell) -> str | int:
     if isinstance(cell, datetime):
         return cell.strftime("%Y-%m-%d %H:%M:%S")
     return "" if cell is None else cell
-
-
-class Xls:
-    """A genuine Excel 97-2003 workbook, split into sheets of 65,535 rows (E-32)."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._book = xlwt.Workbook(encoding="utf-8")
-        self._bold = xlwt.easyxf("font: bold on")
-        self._date = xlwt.easyxf(num_format_str="YYYY-MM-DD HH:MM:SS")
-        self._names: Sequence[str] = ()
-        self._sheets = 0
-
-    def heading(self, names: Sequence[str]) -> None:
-        self._names = names
-        self._begin_sheet()
-
-    def _begin_sheet(self) -> None:
-        self._sheets += 1
-        self._sheet: Any = self._book.add_sheet(f"Sheet{self._sheets}")
-        for column, name in enumerate(self._names):
-            self._sheet.write(0, column, name, self._bold)
-        self._row = 0
-
-    def rows(self, rows: Iterable[Sequence[Cell]]) -> None:
-        for cells in rows:
-            self._add(cells)
-
-    def _add(self, cells: Sequence[Cell]) -> None:
-        if self._row == XLS_ROWS_MAX:
-            self._begin_sheet()
-        self._row += 1
-        for column, cell in enumerate(cells):
-            if isinstance(cell, datetime):
-                self._sheet.write(self._row, column, cell.replace(tzinfo=None), self._date)
-            elif cell is not None:
-                self._sheet.write(self._row, column, cell)
-        if self._row % 1000 == 0:
-            self._sheet.flush_row_data()
-
-    def close(self) -> None:
-        self._book.save(str(self._path))
-        for number in range(self._sheets):
-            flushed = self._book.get_sheet(number).row_tempfile  # xlwt leaves it open
-            if flushed is not None:
-                flushed.close()
 
 
 FORMATS: dict[str, tuple[Callable[[Path], Sheet], str]] = {

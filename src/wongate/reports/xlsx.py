@@ -122,8 +122,13 @@ def _cell(place: str, cell: Cell) -> str:
             return f'<c r="{place}" t="inlineStr"><is><t xml:space="preserve">{_escaped(text)}</t></is></c>'
         return f'<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>' if text else ""
     if isinstance(cell, datetime):
-        return f'<c r="{place}" s="{_DATE_STYLE}"><v>{(cell.replace(tzinfo=None) - _EPOCH) / _DAY}</v></c>'
+        return f'<c r="{place}" s="{_DATE_STYLE}"><v>{excel_days(cell)}</v></c>'
     return "" if cell is None else f'<c r="{place}"><v>{cell}</v></c>'
+
+
+def excel_days(at: datetime) -> float:
+    """A moment as spreadsheets count it."""
+    return (at.replace(tzinfo=None) - _EPOCH) / _DAY
 
 
 def _escaped(text: str) -> str:

@@ -70,7 +70,7 @@ WEEKDAYS = {
 ERRORS = (
     N_("You may not make reports any more."),
     N_("You have no access to these projects any more."),
-    N_("An XLS holds at most 200,000 rows. Please choose XLSX or CSV, or a shorter period."),
+    N_("An XLS holds at most 2 GB. Please choose XLSX or CSV, or a shorter period."),
     N_("Something broke on our side."),
 )
 """Reasons that stand with failed exports, for the catalogues."""
