@@ -12,7 +12,7 @@ FAILOVER := $(VENV)/failover
 FAILOVER_READY := $(FAILOVER)/.ready-$(shell cksum < tests/failover/requirements.lock | tr -d ' ')
 TEST_READY := $(VENV)/.test-$(shell cat requirements-test.lock package-lock.json 2>/dev/null | cksum | tr -d ' ')
 
-.PHONY: help run test test-faults test-failover test-citus simulate bench bench-compare lint fmt schema lock clean
+.PHONY: help run test test-faults test-failover test-citus simulate bench bench-compare chart lint fmt schema lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -51,6 +51,9 @@ bench: $(TEST_READY)  ## everything measured, beside pgbench and a peer in the s
 bench-compare: $(TEST_READY)  ## two results with their spread: A=FILE[,FILE...] B=FILE[,FILE...]
 	@exec $(BIN)/python -m bench.compare "$(A)" "$(B)"
 
+chart: $(TEST_READY)  ## picture and tables of README and docs/performance.md: RESULTS="FILE ..." of make bench
+	@exec $(BIN)/python -m bench.chart $(RESULTS)
+
 lint: $(TEST_READY)  ## ruff, mypy, import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
@@ -71,7 +74,7 @@ lock:  ## resolve the dependencies anew (needs uv)
 	  --python-version 3.11 bench/peers.in -o bench/peers.lock
 
 clean:  ## forget the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build node_modules bench/.cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build node_modules
 
 $(VENV)/pyvenv.cfg:
 	@echo "Setting up a virtual environment in $(VENV) ..."

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,9 @@ def main() -> int:
     print(_headline(run.about), flush=True)
     began = time.monotonic()
     for name in options.only:
-        _measure(run, name, options)
-    _beside_pgbench(run.figures)
+        own = {"payments": options.payments, "books": options.books} if name == "size" else {}
+        measure(run, name, partial({**BENCHES, **LONG}[name], quick=options.quick, **own))
+    beside_pgbench(run.figures)
     print(table(run.figures))
     for name, reason in run.broken.items():
         print(f"{name}: NO FIGURE, {reason}")
@@ -64,21 +66,20 @@ def main() -> int:
     return 1 if run.broken else 0
 
 
-def _measure(run: Run, name: str, options: argparse.Namespace) -> None:
-    own = {"payments": options.payments, "books": options.books} if name == "size" else {}
+def measure(run: Run, name: str, measured: Callable[[], dict[str, float]]) -> None:
+    """Writes down the figures, or why there are none: a run that lost or doubled anything has none, the others still have."""
     began = time.monotonic()
     try:
-        run.figures[name] = {**BENCHES, **LONG}[name](quick=options.quick, **own)
+        run.figures[name] = measured()
     except NotMeasured as error:
         run.not_measured[name] = str(error)
-    except (
-        Exception
-    ) as error:  # a run that lost or doubled anything has no figure; the others still have theirs
+    except Exception as error:
         run.broken[name] = f"{type(error).__name__}: {error}"
     print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
-def _beside_pgbench(figures: dict[str, dict[str, float]]) -> None:
+def beside_pgbench(figures: dict[str, dict[str, float]]) -> None:
+    """Adds the ratio to the rate at which pgbench does a sale's rows, where this run has both."""
     for name in DATABASE_BOUND:
         if name in figures and "intake" in figures:
             figures[name]["ratio_pgbench"] = figures[name]["per_second"] / figures["intake"]["pgbench_simple"]

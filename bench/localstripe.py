@@ -22,15 +22,10 @@ from bench.results import NotMeasured
 from bench.rig import free_port, wait_for
 
 LOCK = Path(__file__).with_name("peers.lock")
-CACHE = Path(__file__).with_name(".cache")
-NAME, VERSION = (
-    "localstripe",
-    next(
-        line.removeprefix("localstripe==").split()[0]
-        for line in LOCK.read_text().splitlines()
-        if line.startswith("localstripe==")
-    ),
-)
+CACHE = Path(sys.prefix) / "peers"
+"""Beside what is ours, so that it goes with it."""
+NAME = "localstripe"
+VERSION = LOCK.read_text().partition(f"{NAME}==")[2].split()[0]
 STORE = Path("/tmp/localstripe.pickle")  # noqa: S108 - its own choice, which nothing changes
 AMOUNT = 1000
 _HEAD = "Host: 127.0.0.1\r\nAuthorization: Bearer sk_test_bench\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -45,9 +40,9 @@ web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print
 """
 
 
-def installed() -> Path:
+def installed(cache: Path = CACHE) -> Path:
     """Its Python, installed by the lock's hashes the first time. Raises NotMeasured without a way to a package index."""
-    home = CACHE / f"{NAME}-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+    home = cache / f"{NAME}-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
     python = home / "bin" / "python"
     if (home / "ready").exists():
         return python

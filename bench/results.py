@@ -35,11 +35,11 @@ def read(path: Path) -> list[Run]:
         raise ValueError(f"{path} is no result of make bench: {error}") from None
 
 
-def write(run: Run) -> Path:
+def write(run: Run, folder: Path = FOLDER) -> Path:
     """Under its date and commit; a second one of the same commit does not replace the first."""
-    FOLDER.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     name = f"{datetime.now(UTC):%Y-%m-%d}-{run.about['commit']}"
-    free = (FOLDER / f"{name}{suffix}.json" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
+    free = (folder / f"{name}{suffix}.json" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
     path = next(path for path in free if not path.exists())
     path.write_text(spelled([run]))
     return path

@@ -21,8 +21,8 @@ class Figure:
     @property
     def bar(self) -> str:
         if self.at_least is not None:
-            return f">= {self.with_unit(self.at_least)}"
-        return f"<= {self.with_unit(self.at_most)}" if self.at_most is not None else ""
+            return f">= {self.at_least:,g} {self.unit}".rstrip()
+        return f"<= {self.at_most:,g} {self.unit}".rstrip() if self.at_most is not None else ""
 
     def met(self, value: float) -> bool:
         """True for a figure without a bar too."""
@@ -71,7 +71,9 @@ FIGURES: Mapping[tuple[str, str], Figure] = {
     ),
     ("peers", "wongate_payments_per_second"): Figure("Whole payments beside a peer, Wongate", "/s"),
     ("peers", "localstripe_payments_per_second"): Figure("Whole payments, localstripe", "/s"),
-    ("peers", "payments_ratio"): Figure("Whole payments, ratio to localstripe"),
+    ("peers", "payments_ratio"): Figure(
+        "Whole payments, ratio to localstripe, which makes nothing durable and calls nobody"
+    ),
     ("peers", "wongate_sales_per_second"): Figure("Sales taken in beside a peer, Wongate", "/s"),
     ("peers", "localstripe_sales_per_second"): Figure("Payment intents made, localstripe", "/s"),
     ("peers", "sales_ratio"): Figure("Sales taken in, ratio to localstripe"),
