@@ -46,17 +46,17 @@ class DataApi:
         try:
             await answer_text(send, await self._answer(scope, receive))
         except DataError as error:
-            await _refuse(send, error)
+            await refuse(send, error)
         except Refused as refused:  # the body is too large, or no JSON object
             status = refused.http_status if refused.http_status == 413 else 400
-            await _refuse(send, DataError(status, refused.constraint or "The body is not a JSON object"))
+            await refuse(send, DataError(status, refused.constraint or "The body is not a JSON object"))
         except Unavailable:
-            await _refuse(send, DataError(503, "Please try again in a moment", retry_after_s=1))
+            await refuse(send, DataError(503, "Please try again in a moment", retry_after_s=1))
         except ClientGone:
             return
         except Exception:
             log.exception("data api broke", extra={"path": scope["path"]})
-            await _refuse(send, DataError(500, "Something broke on our side"))
+            await refuse(send, DataError(500, "Something broke on our side"))
 
     async def _answer(self, scope: Scope, receive: Receive) -> str:
         story = self._stories.get(scope["path"])
@@ -122,7 +122,7 @@ class DataApi:
         return {"balance": [{"name": row["name"], row["currency"]: str(row["amount"])} for row in rows]}
 
 
-async def _refuse(send: Send, error: DataError) -> None:
+async def refuse(send: Send, error: DataError) -> None:
     """The documented shape, unsigned."""
     body: Mapping[str, Any] = {
         "name": HTTPStatus(error.status).phrase,
