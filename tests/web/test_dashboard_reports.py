@@ -257,6 +257,20 @@ async def test_the_mailbox_shows_what_would_have_been_sent(database: str, tmp_pa
             assert 404 == (await browser.get(path)).status
 
 
+@pytest.mark.parametrize(
+    "head", ["", "Date: yesterday\n", "Date: Mon, 23 Nov 2026 09:00:00 -0000\nTo:\nSubject:\n"]
+)
+async def test_a_mail_that_lacks_what_a_mail_has_is_shown_all_the_same(
+    database: str, tmp_path: Path, head: str
+) -> None:
+    (tmp_path / "1.eml").write_text(f"{head}X-Mailer: by hand\n\nHello\n")
+    async with open_office(database) as office:
+        office.app = dashboard(office.platform, sandbox=True, can_mail=True, mailbox=tmp_path)
+        browser = await finance(office)
+        assert "Without a subject" in (await browser.get("/dashboard/mailbox")).text
+        assert "Hello" in (await browser.get("/dashboard/mailbox/1.eml")).text
+
+
 async def finance_again(office: Office, browser: Browser) -> Browser:
     """Sessions end after a while: whoever comes back signs in again."""
     return browser if 200 == (await browser.get(HOME)).status else await finance(office)

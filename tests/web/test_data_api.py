@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -407,6 +407,20 @@ async def test_nothing_a_client_sends_breaks_it(
     async with open_world(audited=False) as world:
         answer = await ask(world.app, method, path, raw)
         assert status == error(answer)[0]
+
+
+@pytest.mark.parametrize(
+    "page_url, sent", [("https://pay.example/payment", True), ("http://127.0.0.1", False)]
+)
+async def test_over_tls_every_answer_keeps_its_reader_on_tls(
+    open_world: OpenWorld, page_url: str, sent: bool
+) -> None:
+    async with open_world() as world:
+        caller = await client(world)
+        caller.app = DataApi(replace(world.platform, page_url=page_url))
+        for path, status in ((GET, 200), ("/v1/nothing", 404)):
+            answer = await caller.post(path)
+            assert (status, sent) == (answer.status, "strict-transport-security" in answer.headers)
 
 
 async def test_the_payment_pages_check_keeps_its_path(open_world: OpenWorld) -> None:

@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage, Message
 from email.policy import SMTP
@@ -186,14 +186,20 @@ def _read(path: Path) -> Letter:
     ]
     return Letter(
         name=path.name,
-        sender=message["From"],
-        recipient=message["To"],
-        subject=message["Subject"],
-        at=message["Date"].datetime,
-        message_id=message["Message-ID"],
+        sender=message["From"] or "",
+        recipient=message["To"] or "",
+        subject=message["Subject"] or "",
+        at=_dated(message) or datetime.fromtimestamp(path.stat().st_mtime, UTC),
+        message_id=message["Message-ID"] or "",
         text=body.get_content() if body else "",
         attachments=attached,
     )
+
+
+def _dated(message: EmailMessage) -> datetime | None:
+    """None for a mail without a date, or with one that nobody can read."""
+    at: datetime | None = message["Date"].datetime if message["Date"] else None
+    return at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _content(part: Message) -> bytes:

@@ -2,13 +2,18 @@
 
 import hmac
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from wongate.web.http import Send
+
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 YEAR_S = 365 * 24 * 3600
+HSTS = ("Strict-Transport-Security", f"max-age={YEAR_S}; includeSubDomains")
+"""Goes with every answer over TLS."""
 
 
 def headers(nonce: str, *, secure: bool) -> Mapping[str, str]:
@@ -27,8 +32,21 @@ def headers(nonce: str, *, secure: bool) -> Mapping[str, str]:
         "Cache-Control": "no-store",
     }
     if secure:
-        found["Strict-Transport-Security"] = f"max-age={YEAR_S}; includeSubDomains"
+        found |= [HSTS]
     return found
+
+
+def over_tls(send: Send) -> Send:
+    """Adds to an answer without a page what tells its reader to stay with TLS."""
+    name, value = HSTS
+
+    async def sending(message: Mapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            more = (name.lower().encode(), value.encode())
+            message = {**message, "headers": [*message["headers"], more]}
+        await send(message)
+
+    return sending
 
 
 def cookie_name(secure: bool) -> str:
