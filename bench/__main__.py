@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench import callbacks, intake, isolation, pages, payments, peers, refunds, size
@@ -35,6 +36,11 @@ BENCHES: Mapping[str, Bench] = {
 LONG: Mapping[str, Bench] = {}
 """Those that take longer run only when --only names them."""
 
+IN_TURNS = ("payments", "latency", "refunds", "callbacks", "pages", "isolation")
+TURNS = 3
+"""These are measured one after the other, and all of them again: medians, and none of them has a quieter minute to itself. The
+others have rounds of their own, or take too long."""
+
 DATABASE_BOUND = ("payments", "refunds", "callbacks")
 """Stand beside the pgbench of the same run."""
 
@@ -53,10 +59,12 @@ def main() -> int:
     run = Run(_about(options.quick))
     print(_headline(run.about), flush=True)
     began = time.monotonic()
-    for name in options.only:
-        own = {"payments": options.payments, "books": options.books} if name == "size" else {}
-        measure(run, name, partial({**BENCHES, **LONG}[name], quick=options.quick, **own))
-    beside_pgbench(run.figures)
+    for turn in range(1 if options.quick else TURNS):
+        for name in options.only:
+            if turn == 0 or name in IN_TURNS:
+                own = {"payments": options.payments, "books": options.books} if name == "size" else {}
+                measure(run, name, partial({**BENCHES, **LONG}[name], quick=options.quick, **own))
+    conclude(run)
     print(table(run.figures))
     for name, reason in run.broken.items():
         print(f"{name}: NO FIGURE, {reason}")
@@ -67,10 +75,12 @@ def main() -> int:
 
 
 def measure(run: Run, name: str, measured: Callable[[], dict[str, float]]) -> None:
-    """Writes down the figures, or why there are none: a run that lost or doubled anything has none, the others still have."""
+    """One round of a bench, or why there is none. What has failed once is not tried again."""
+    if name in run.broken or name in run.not_measured:
+        return
     began = time.monotonic()
     try:
-        run.figures[name] = measured()
+        run.rounds.setdefault(name, []).append(measured())
     except NotMeasured as error:
         run.not_measured[name] = str(error)
     except Exception as error:
@@ -78,11 +88,17 @@ def measure(run: Run, name: str, measured: Callable[[], dict[str, float]]) -> No
     print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
-def beside_pgbench(figures: dict[str, dict[str, float]]) -> None:
-    """Adds the ratio to the rate at which pgbench does a sale's rows, where this run has both."""
+def conclude(run: Run) -> None:
+    """Medians of the rounds, beside pgbench where the database decides. One lost payment in any round, and there is no figure."""
+    for name in (*run.broken, *run.not_measured):
+        run.rounds.pop(name, None)
     for name in DATABASE_BOUND:
-        if name in figures and "intake" in figures:
-            figures[name]["ratio_pgbench"] = figures[name]["per_second"] / figures["intake"]["pgbench_simple"]
+        if name in run.rounds and "intake" in run.rounds:
+            pgbench = run.rounds["intake"][0]["pgbench_simple"]
+            for one in run.rounds[name]:
+                one["ratio_pgbench"] = one["per_second"] / pgbench
+    for name, rounds in run.rounds.items():
+        run.figures[name] = {key: median(one[key] for one in rounds) for key in rounds[0]}
 
 
 def _options() -> argparse.Namespace:

@@ -99,6 +99,7 @@ def _without_those(run: Run, names: set[str]) -> Run:
         {name: found for name, found in run.figures.items() if name not in names},
         {name: reason for name, reason in run.broken.items() if name not in names},
         {name: reason for name, reason in run.not_measured.items() if name not in names},
+        {name: rounds for name, rounds in run.rounds.items() if name not in names},
     )
 
 

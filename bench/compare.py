@@ -1,5 +1,5 @@
-"""`make bench-compare A=... B=...`: two results side by side. Each may be several files of one commit, joined by commas: then
-their medians are compared, and the spread says how much of a difference is noise.
+"""`make bench-compare A=... B=...`: two results side by side, the medians of their rounds; the spread says how much of a
+difference is noise. Each may be several files of one commit, joined by commas.
 
 Ratios are figures that were measured against something else in the same run. Those of two runs on one machine have to agree;
 everything else depends on what the machine had to do besides, so it stands there to be read.
@@ -64,9 +64,10 @@ def _agree(one: Sequence[float], other: Sequence[float]) -> bool:
 def _read(paths: Sequence[str]) -> Figures:
     found: dict[tuple[str, str], list[float]] = {}
     for run in (run for path in paths for run in read(Path(path))):
-        for name, values in run.figures.items():
-            for key, value in values.items():
-                found.setdefault((name, key), []).append(value)
+        for name, figures in run.figures.items():
+            for one in run.rounds.get(name, [figures]):
+                for key, value in one.items():
+                    found.setdefault((name, key), []).append(value)
     return found
 
 

@@ -18,12 +18,13 @@ class NotMeasured(Exception):
 
 @dataclass(slots=True)
 class Run:
-    """`about` says when, of which commit and on what; the others are by the name of the bench."""
+    """`about` says when, of which commit and on what; the others are by the name of the bench: medians, and their rounds."""
 
     about: Mapping[str, Any]
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     not_measured: dict[str, str] = field(default_factory=dict)
+    rounds: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
 
 def read(path: Path) -> list[Run]:

@@ -68,30 +68,42 @@ def test_a_second_run_of_a_commit_does_not_replace_the_first(tmp_path: Path):
     assert runs == [read(path)[0] for path in paths]
 
 
-def test_a_bench_that_lost_something_or_misses_something_has_no_figure_and_says_why():
+def test_rounds_become_medians_and_stay_for_their_spread(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = Run({"commit": "abc1234"})
+    rates = iter((3.0, 1.0, 2.5))
+    for _ in range(3):
+        bench.measure(run, "pages", lambda: {"ratio": next(rates)})
+    bench.conclude(run)
+    assert {"pages": {"ratio": 2.5}} == run.figures
+    path = str(write(run, tmp_path))
+    assert 0 == compare.main([path, path])
+    assert "±40%" in capsys.readouterr().out
+
+
+def test_a_bench_that_lost_or_lacks_something_has_no_figure_and_says_why():
     def lost() -> dict[str, float]:
         raise AssertionError("a sale was lost")
 
-    def missed() -> dict[str, float]:
+    def lacking() -> dict[str, float]:
         raise NotMeasured("there is no network")
 
     run = Run({})
-    for name, measured in {"lost": lost, "missed": missed, "fine": lambda: {"ratio": 1.0}}.items():
-        bench.measure(run, name, measured)
+    for measured in (lambda: {"ratio": 1.0}, lost, lambda: {"ratio": 1.0}):
+        bench.measure(run, "lost", measured)
+    bench.measure(run, "lacking", lacking)
+    bench.measure(run, "fine", lambda: {"ratio": 1.0})
+    bench.conclude(run)
     assert {"fine": {"ratio": 1.0}} == run.figures
     assert {"lost": "AssertionError: a sale was lost"} == run.broken
-    assert {"missed": "there is no network"} == run.not_measured
+    assert {"lacking": "there is no network"} == run.not_measured
 
 
 def test_database_bound_benches_stand_beside_the_pgbench_of_their_run():
-    figures = {
-        "intake": {"pgbench_simple": 2000.0},
-        "refunds": {"per_second": 500.0},
-        "pages": {"p95_ms": 4.0},
-    }
-    bench.beside_pgbench(figures)
-    assert {"per_second": 500.0, "ratio_pgbench": 0.25} == figures["refunds"]
-    assert {"p95_ms": 4.0} == figures["pages"]
+    run = Run({}, rounds={"intake": [{"pgbench_simple": 2000.0}], "pages": [{"p95_ms": 4.0}]})
+    run.rounds["refunds"] = [{"per_second": rate} for rate in (400.0, 500.0, 900.0)]
+    bench.conclude(run)
+    assert {"per_second": 500.0, "ratio_pgbench": 0.25} == run.figures["refunds"]
+    assert {"p95_ms": 4.0} == run.figures["pages"]
 
 
 def test_the_table_judges_by_the_bar_on_either_side():
