@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+import asyncpg
 from tests.world import PROJECT_ID, OpenWorld, World
 
-from wongate.connections.database import Database
-from wongate.store import callbacks, notices, payments
+from wongate.connections.database import Database, Tx
+from wongate.store import callbacks, notices, payments, resends
 
 LEASE = timedelta(seconds=60)
 
@@ -116,3 +118,67 @@ async def test_a_worker_that_slept_past_its_lease_moves_nothing(open_world: Open
         assert project is not None
         await reconcile.wake(world.platform, world.door, project, sleeper)
         assert before == await world.fingerprint()
+
+
+COPIES = 5_000
+LANES = 300
+
+
+async def let_wait(url: str) -> None:
+    """Copies of what is there, all of it waiting, beside many lanes in which nothing does."""
+    connection = await asyncpg.connect(url)
+    try:
+        for table, number, due in (
+            ("operation", "operation_id", "wake_at"),
+            ("callback", "callback_id", "due_at"),
+        ):
+            columns = await connection.fetchval(
+                "SELECT array_agg(attname) FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0",
+                table,
+            )
+            values = ", ".join({number: f"{number} - k"}.get(name, name) for name in columns)
+            await connection.execute(
+                f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} "
+                f"FROM {table}, generate_series(1, $2::int) k WHERE project_id = $1 AND {due} IS NOT NULL",
+                PROJECT_ID,
+                COPIES,
+            )
+        await connection.execute(
+            "INSERT INTO lane (project_id, lane) SELECT $1, 'https://shop.example/' || k FROM generate_series(1, $2::int) k",
+            PROJECT_ID,
+            LANES,
+        )
+        await connection.execute("ANALYZE operation, callback, lane")
+    finally:
+        await connection.close()
+
+
+async def rows_touched(tx: Tx, look: Callable[[], Awaitable[object]]) -> int:
+    """Index entries and rows that PostgreSQL went through in the tables that wait."""
+    statement = (
+        "SELECT sum(pg_stat_get_xact_tuples_returned(oid)) FROM pg_class "
+        "WHERE relname ~ '^(operation|callback|notice)' AND relkind IN ('r', 'i')"
+    )
+    before = await tx.fetchval(statement)
+    await look()
+    return int(await tx.fetchval(statement) - before)
+
+
+async def test_looking_for_what_is_due_costs_the_same_however_much_waits(
+    open_world: OpenWorld, database: str
+):
+    async with open_world(audited=False, url=database) as world:
+        await world.sale()
+        await let_wait(database)
+        now = world.clock.now() + timedelta(days=1)
+        async with world.platform.database.transaction() as tx:
+            for _ in range(8):  # PostgreSQL plans the first five for their parameters, later ones for any
+                assert 1 == len(await callbacks.lanes_due(tx, now))
+                for look in (
+                    callbacks.lanes_due,
+                    payments.projects_to_wake,
+                    notices.projects_to_wake,
+                    resends.projects_asked,
+                ):
+                    touched = await rows_touched(tx, lambda look=look: look(tx, now))
+                    assert touched <= 4, f"{look.__module__}.{look.__name__} went through {touched} rows"

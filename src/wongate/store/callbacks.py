@@ -47,10 +47,14 @@ async def open_lanes(tx: Tx, lanes: Sequence[tuple[int, str]]) -> None:
 
 
 async def lanes_due(tx: Tx, now: datetime) -> list[tuple[int, str]]:
-    """Lanes with a callback to send, read without locks: one index probe per lane, however many rows wait."""
+    """Lanes with a callback to send, read without locks: one index probe per lane, however many rows wait.
+
+    The ORDER BY inside says so: as EXISTS it became a join that read all callbacks (0.4 s with 200,000 waiting in 2,000 lanes).
+    """
     rows = await tx.fetch(
-        "SELECT project_id, lane FROM lane l WHERE EXISTS (SELECT 1 FROM callback c WHERE c.project_id = l.project_id "
-        "AND c.lane = l.lane AND c.state = 'waiting' AND c.due_at <= $1) ORDER BY project_id, lane",
+        "SELECT l.project_id, l.lane FROM lane l CROSS JOIN LATERAL (SELECT 1 FROM callback c WHERE c.project_id = l.project_id "
+        "AND c.lane = l.lane AND c.state = 'waiting' AND c.due_at <= $1 ORDER BY c.due_at LIMIT 1) due "
+        "ORDER BY l.project_id, l.lane",
         now,
     )
     return [(row["project_id"], row["lane"]) for row in rows]

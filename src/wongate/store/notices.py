@@ -32,8 +32,8 @@ async def record(
 
 async def projects_to_wake(tx: Tx, now: datetime) -> list[int]:
     rows = await tx.fetch(
-        "SELECT project_id FROM project p WHERE EXISTS "
-        "(SELECT 1 FROM notice n WHERE n.project_id = p.project_id AND n.wake_at <= $1) ORDER BY project_id",
+        "SELECT p.project_id FROM project p CROSS JOIN LATERAL (SELECT 1 FROM notice n "
+        "WHERE n.project_id = p.project_id AND n.wake_at <= $1 ORDER BY n.wake_at LIMIT 1) due ORDER BY p.project_id",
         now,
     )
     return [row["project_id"] for row in rows]

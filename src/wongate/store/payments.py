@@ -346,10 +346,13 @@ def _together(kinds: tuple[str, ...]) -> str:
 
 
 async def projects_to_wake(tx: Tx, now: datetime) -> list[int]:
-    """Projects in which an operation waits for the worker; a plain read, so that each claim stays inside one project."""
+    """Projects in which an operation waits for the worker; a plain read, so that each claim stays inside one project.
+
+    The ORDER BY inside asks for one index probe each: as EXISTS it read all that waited (50 ms for a million, 20 times a second).
+    """
     rows = await tx.fetch(
-        "SELECT project_id FROM project p WHERE EXISTS "
-        "(SELECT 1 FROM operation o WHERE o.project_id = p.project_id AND o.wake_at <= $1) ORDER BY project_id",
+        "SELECT p.project_id FROM project p CROSS JOIN LATERAL (SELECT 1 FROM operation o "
+        "WHERE o.project_id = p.project_id AND o.wake_at <= $1 ORDER BY o.wake_at LIMIT 1) due ORDER BY p.project_id",
         now,
     )
     return [row["project_id"] for row in rows]

@@ -21,8 +21,8 @@ async def ask(tx: Tx, callbacks: Sequence[tuple[int, int, int]], now: datetime) 
 
 async def projects_asked(tx: Tx, now: datetime) -> list[int]:
     rows = await tx.fetch(
-        "SELECT project_id FROM project p WHERE EXISTS "
-        "(SELECT 1 FROM callback c WHERE c.project_id = p.project_id AND c.by_hand_at <= $1)",
+        "SELECT p.project_id FROM project p CROSS JOIN LATERAL (SELECT 1 FROM callback c "
+        "WHERE c.project_id = p.project_id AND c.by_hand_at <= $1 ORDER BY c.by_hand_at LIMIT 1) due",
         now,
     )
     return [row["project_id"] for row in rows]
