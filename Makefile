@@ -18,7 +18,7 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
 
 run: $(RUN_READY)  ## the sandbox: platform, worker, simulator, demo shop (ARGS="--port 9000")
-	@exec $(BIN)/wongate sandbox $(ARGS)
+	@exec $(BIN)/wongate sandbox --die-with-parent $$PPID $(ARGS)
 
 test: $(TEST_READY)  ## everything that decides whether a change may land
 	@exec $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not faults" $(ARGS)

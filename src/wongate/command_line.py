@@ -68,6 +68,12 @@ def _add_running(commands: "argparse._SubParsersAction[Any]") -> None:
     sandbox.add_argument(
         "--per-day", type=int, default=300, metavar="N", help="payments of such a day on average (300)"
     )
+    sandbox.add_argument(
+        "--die-with-parent",
+        type=int,
+        metavar="PID",
+        help="end when the starting process (PID) ends, as `make run` asks",
+    )
     serve = _command(
         commands,
         "serve",

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import secrets
 import socket
 import subprocess
@@ -67,7 +68,7 @@ class Addresses:
 
 
 def command(options: argparse.Namespace) -> int:
-    return run(options.data, options.port, _history(options))
+    return run(options.data, options.port, _history(options), options.die_with_parent)
 
 
 def _history(options: argparse.Namespace) -> Wish | None:
@@ -79,8 +80,8 @@ def _history(options: argparse.Namespace) -> Wish | None:
     return Wish(options.history, options.per_day)
 
 
-def run(data: Path, port: int, history: Wish | None = None) -> int:
-    """Returns when it has been told to stop. Raises Mistake."""
+def run(data: Path, port: int, history: Wish | None = None, parent: int | None = None) -> int:
+    """Returns when it has been told to stop, or `parent`, the process that started it, has gone. Raises Mistake."""
     data = data.resolve()
     _check_ports(port)
     try:
@@ -98,7 +99,7 @@ def run(data: Path, port: int, history: Wish | None = None) -> int:
                 supervisor.start(child, answers_at=url)
             with Announcement(announcement, addresses):
                 print(_table(addresses), flush=True)
-                supervisor.run()
+                supervisor.run(lambda: parent is None or os.getppid() == parent)
     except (embedded.EmbeddedError, NoAnswer, TooLong, asyncpg.PostgresError, OSError) as error:
         raise Mistake(str(error)) from None
     return 0

@@ -90,6 +90,36 @@ def test_a_stop_signal_ends_all_in_reverse_order_each_after_its_work(tmp_path, n
     assert not any(is_running(pid) for pid in numbers_in(journal))
 
 
+def test_under_nohup_the_end_of_the_terminal_stops_nothing(tmp_path):
+    journal = tmp_path / "journal"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with supervisor_of(DILIGENT, journal, "web") as supervisor:
+            said = lines_of(supervisor)
+            assert "running" == next(said)
+            signal.signal(signal.SIGHUP, before)
+            supervisor.send_signal(signal.SIGHUP)
+            time.sleep(0.3)
+            assert is_running(numbers_in(journal)[0])
+            supervisor.terminate()
+            assert "stopped" == next(said)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_nobody_wants_any_more_is_stopped(tmp_path):
+    journal = tmp_path / "journal"
+    journal.touch()
+    wanted = iter([True, True, False])
+    with Supervisor(print) as supervisor:
+        supervisor.start(
+            Child("web", [sys.executable, "-c", DILIGENT, "web", str(journal)], {}, tmp_path / "log")
+        )
+        eventually(lambda: numbers_in(journal))
+        supervisor.run(lambda: next(wanted))
+    assert "web ends" in journal.read_text()
+
+
 def test_a_second_ctrl_c_does_not_break_off_the_stopping(tmp_path):
     journal = tmp_path / "journal"
     slow = DILIGENT.replace(

@@ -105,10 +105,10 @@ class Supervisor:
             except NoAnswer as error:
                 raise NoAnswer(child.log.explain(f"{child.name} {child.ending() or error}")) from None
 
-    def run(self) -> None:
-        """Returns when a stop signal has arrived and everything has been stopped."""
+    def run(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Returns when a stop signal has arrived, or nobody wants it any more, and everything has been stopped."""
         with suppress(KeyboardInterrupt):
-            while True:
+            while wanted():
                 for watch in self._watches:
                     watch.revive()
                 time.sleep(_POLL_S)
@@ -120,7 +120,7 @@ class Supervisor:
             self._watches.pop().kept.stop(self._stop_timeout_s)
 
     def __enter__(self) -> Self:
-        self._handlers = {number: signal.signal(number, self._interrupt) for number in _STOP_SIGNALS}
+        self._handlers = {number: signal.signal(number, self._interrupt) for number in _heeded()}
         return self
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
@@ -139,6 +139,12 @@ class Supervisor:
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
         return self._interrupted and kind is KeyboardInterrupt
+
+
+def _heeded() -> list[signal.Signals]:
+    """All of them, but under `nohup`, which has SIGHUP ignored: then the end of the terminal is not ours."""
+    detached = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [number for number in _STOP_SIGNALS if not (detached and number is signal.SIGHUP)]
 
 
 @dataclass
