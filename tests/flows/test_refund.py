@@ -519,6 +519,50 @@ async def test_what_stays_unknown_for_a_day_is_flagged_and_never_called_a_declin
         assert "reconciliation needed" == (await sale.row())["flag"]
 
 
+@pytest.mark.parametrize("done", [True, False])
+async def test_the_remainder_after_a_later_refund_tells_of_the_one_before(open_world: OpenWorld, done: bool):
+    """N-12: nothing else that NICEPAY says tells of a partial cancel. One that was not done is sent again, and only then."""
+    async with open_world(account=QUICK) as world:
+        sale = await world.paid_sale()
+        await sale.fault("cancel", "reset", committed=done)
+        await sale.refund(payment__amount=300, payment__currency="KRW")
+        await world.work()
+        await sale.refund(payment__amount=200, payment__currency="KRW")
+        await world.pass_time(3300, step_s=60)
+        assert [(300, "processing", "29999"), (200, "processing", "9999")] == await refunds(sale)
+        assert 1 == await world.simulator.calls(await sale.moid(), "cancel")
+        await world.pass_time(600, step_s=60)
+        assert [(300, "success", "0"), (200, "success", "0")] == await refunds(sale)
+        assert (("partially refunded", 500), 500) == (await payment(sale), await cancelled(sale))
+        assert (2 if done else 3) == await world.simulator.calls(await sale.moid(), "cancel")
+
+
+@pytest.mark.parametrize("remainder", ["000000000123", "", "?"])
+async def test_a_remainder_that_fits_neither_way_settles_nothing(open_world: OpenWorld, remainder: str):
+    """Somebody has cancelled a part in NICEPAY's own pages, or the answer does not tell."""
+    async with open_world(account=QUICK) as world:
+        sale = await world.paid_sale()
+        await sale.fault("cancel", "reset")
+        await sale.refund(payment__amount=300, payment__currency="KRW")
+        await world.work()
+        await sale.fault("cancel", "override", fields={"RemainAmt": remainder})
+        await sale.refund(payment__amount=200, payment__currency="KRW")
+        await world.pass_time(4200, step_s=60)
+        assert [(300, "processing", "29999"), (200, "success", "0")] == await refunds(sale)
+        assert 2 == await world.simulator.calls(await sale.moid(), "cancel")
+
+
+async def test_a_clock_set_forward_does_not_send_the_next_refund_past_an_unknown_one(open_world: OpenWorld):
+    async with open_world(account=QUICK) as world:
+        sale = await world.paid_sale()
+        await sale.fault("cancel", "reset")
+        await sale.refund(payment__amount=300, payment__currency="KRW")
+        await world.work()
+        await sale.refund(payment__amount=200, payment__currency="KRW")
+        await world.pass_time(4000, step_s=4000)
+        assert 1 == await world.simulator.calls(await sale.moid(), "cancel")
+
+
 async def test_a_process_that_dies_during_a_cancel_leaves_it_to_the_next(open_world: OpenWorld):
     slow = {"connect_s": 0.5, "read_s": 5}
     async with open_world(account=slow) as frozen, open_world() as worker:

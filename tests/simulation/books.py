@@ -392,9 +392,9 @@ def settled(world: "World") -> Found:
 
 
 def _may_wait(world: "World", snapshot: Snapshot, operation: Row) -> bool:
-    """Only a notice or a person settles a *partial* cancel of unknown outcome, or a whole one that stayed unknown through all of
-    its ten repetitions (N-12); later refunds wait behind it. A sale of which somebody has given back a part at the provider
-    cannot be undone as a whole any more."""
+    """Only a notice, a later refund's remainder or a person settles a *partial* cancel of unknown outcome, or a whole one that
+    stayed unknown through all of its ten repetitions (N-12); later refunds wait behind two of them, never behind one. A sale of
+    which somebody has given back a part at the provider cannot be undone as a whole any more."""
     payment = next(p for p in snapshot.payments if p["payment_no"] == operation["payment_no"])
     cancels = snapshot.cancels.get(operation["order_number"], [])
     by_hand = any(cancel.kind == "admin" for cancel in cancels)
@@ -402,7 +402,7 @@ def _may_wait(world: "World", snapshot: Snapshot, operation: Row) -> bool:
         return by_hand and operation["stage"] in LISTED_SALE
     unknown = [refund for refund in snapshot.refunds(payment) if refund["stage"] == "asking"]
     if operation["stage"] == "reserved":
-        return any(_may_wait(world, snapshot, refund) for refund in unknown)
+        return len(unknown) > 1 and all(_may_wait(world, snapshot, refund) for refund in unknown)
     name = f"{operation['order_number']}R{operation['operation_id']}"
     whole = operation["amount"] == payment["captured"] and not payment["refunded"]
     told = (snapshot.theirs[operation["order_number"]].tid, name) in world.auditor.notices_taken

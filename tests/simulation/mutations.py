@@ -248,6 +248,11 @@ def _believe_any_inquiry(case: settle.Case, operation: Any, standing: Standing) 
     give_back.book_refund(case, operation, Declined(codes.GENERAL_DECLINE))
 
 
+def _believe_any_remainder(case: settle.Case, left: int | None) -> None:
+    for operation in [found for found in case.operations.values() if found.stage is Stage.ASKING]:
+        case.move(operation, Event.APPROVED, code=codes.SUCCESS)
+
+
 # --- callbacks and notices ----------------------------------------------------------------------------------------------------
 
 _callback_rows, _judge, _send, _inquire = (
@@ -425,6 +430,13 @@ MUTATIONS = (
         faults=_LOST_ANSWERS,
         course={"refunds": "one partial"},
         seed=12,
+    ),
+    Mutation(
+        "a remainder of any size settles an unknown refund",
+        [(give_back, "_learn_from_remainder", _believe_any_remainder)],
+        faults={"provider: drop request": 0.4},
+        course={"refunds": "two partials"},
+        seed=4,
     ),
     Mutation(
         "an inquiry declines an unknown refund",

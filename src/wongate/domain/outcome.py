@@ -8,11 +8,15 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """The provider did what was asked: `amount` in whole won as it booked it, `reference` its id of the transaction (TID)."""
+    """The provider did what was asked: `amount` in whole won as it booked it, `reference` its id of the transaction (TID).
+
+    `left` is what of the transaction has not gone back after a cancel, in won, where the provider tells it (RemainAmt).
+    """
 
     amount: int
     reference: str
     details: Mapping[str, str] = field(default_factory=dict)
+    left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Refunds at the provider (N-12): one cancel at a time per payment, an unclear one keeps its reservation and is asked about."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -21,6 +22,11 @@ REFUSAL_HOLDS_AFTER = timedelta(hours=1)
 """A repeated cancel that is refused says nothing of the one before it, which may still be in progress (2002): declined is what
 an inquiry finds undone that long after the refusal."""
 
+QUIET_AFTER = timedelta(hours=1)
+QUIET_LOOKS = 8
+"""After so long and so many looks no cancel of unknown outcome is on its way or in progress any more. Looks are counted as well
+because a clock that is set forward skips an hour, but no looks."""
+
 LATER_S = 60
 """Until a refund that had to wait looks again; the one it waits for wakes it when it ends."""
 
@@ -32,7 +38,7 @@ async def send_refund(platform: Platform, door: Door, project: Project, operatio
         refund = still_ours(case, operation)
         if refund is None:
             return _own_intent(case, operation, Stage.CANCELLING)
-        if any(_goes_first(other, refund) for other in case.operations.values()):
+        if not _may_go(case, refund):
             case.change(refund, wake_at=case.now + timedelta(seconds=LATER_S))
             return None
         return case.move(refund, Event.SENT, wake_at=case.now + LEASE), _is_whole(case, refund)
@@ -57,10 +63,32 @@ def _is_whole(case: Case, refund: Operation) -> bool:
     return refund.amount == case.payment.captured and case.payment.refunded == 0
 
 
-def _goes_first(other: Operation, refund: Operation) -> bool:
-    """Is another refund of this payment at the provider, or older and still to be sent?"""
-    older = other.stage is Stage.RESERVED and other.operation_id < refund.operation_id
-    return older or other.stage in (Stage.CANCELLING, Stage.ASKING, Stage.REPEATING)
+def _may_go(case: Case, refund: Operation) -> bool:
+    """One cancel at a time, the oldest first. Behind a single one of unknown outcome that is quiet the next one goes: what it
+    leaves over tells of both (N-12)."""
+    others = [other for other in case.operations.values() if other is not refund]
+    if any(_is_older(other, refund) for other in others) or _is_calling(others):
+        return False
+    unknown = [other for other in others if other.stage is Stage.ASKING]
+    return not unknown or (len(unknown) == 1 and _is_quiet(case, unknown[0]))
+
+
+def _is_older(other: Operation, refund: Operation) -> bool:
+    return other.stage is Stage.RESERVED and other.operation_id < refund.operation_id
+
+
+def _is_calling(others: Iterable[Operation]) -> bool:
+    """Is a cancel at the provider at this moment?"""
+    return any(other.stage in (Stage.CANCELLING, Stage.REPEATING) for other in others)
+
+
+def _is_quiet(case: Case, unknown: Operation) -> bool:
+    """Whatever was sent for it has been done by now, or never will be; and nothing more will be sent by itself."""
+    details = unknown.details
+    if details.get("may_repeat") or "refused" in details or int(details.get("rungs", 0)) < QUIET_LOOKS:
+        return False
+    sent_at = details.get("repeat_at") or details["unclear_since"]
+    return case.now >= datetime.fromisoformat(sent_at) + QUIET_AFTER
 
 
 async def _cancel(
@@ -92,7 +120,10 @@ async def _cancel(
         if exchange is not None:
             case.note(current, exchange)
         if current.stage in (Stage.CANCELLING, Stage.REPEATING) and _repeats(current) == _repeats(refund):
-            return book_refund(case, current, outcome)
+            asks = book_refund(case, current, outcome)
+            if isinstance(outcome, Approved) and outcome.amount == current.amount:
+                _learn_from_remainder(case, outcome.left)
+            return asks
         if current.stage in (Stage.CANCELLING, Stage.REPEATING, Stage.ASKING):
             _book_late_answer(case, current, outcome, latest=_repeats(current) == _repeats(refund))
         return False
@@ -157,6 +188,21 @@ def decline(case: Case, refund: Operation, refusal: Declined) -> None:
         case.alarm(refund, f"provider refused: {refusal.provider_code}")
     case.move(refund, Event.DECLINED, code=refusal.code, note=refusal.provider_text[:200])
     wake_next(case)
+
+
+def _learn_from_remainder(case: Case, left: int | None) -> None:
+    """What a cancel has left over tells whether the one of unknown outcome before it was done; if not, it is sent again (N-12).
+    Any other remainder means that somebody has cancelled elsewhere: then it stays open."""
+    unknown = [operation for operation in case.operations.values() if operation.stage is Stage.ASKING]
+    if left is None or len(unknown) != 1:
+        return
+    (refund,) = unknown
+    without = case.payment.captured - case.payment.refunded
+    if left == without - refund.amount:
+        case.move(refund, Event.APPROVED, code=codes.SUCCESS, note="the remainder after a later cancel")
+        wake_next(case)
+    elif left == without:
+        case.change(refund, details={**refund.details, "may_repeat": True}, wake_at=case.now)
 
 
 def _hold_refusal(case: Case, refund: Operation, refusal: Declined) -> None:
@@ -242,7 +288,7 @@ def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[
     may = standing is Standing.APPROVED and (
         (empties and _repeats(refund) < REPEATS_MAX) or refund.details.get("may_repeat")
     )
-    if not may:
+    if not may or _is_calling(case.operations.values()):
         next_rung(case, refund)
         return None
     a_minute_on = case.now + timedelta(seconds=REPEAT_S)
@@ -255,6 +301,7 @@ def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[
         "repeats": _repeats(refund) + 1,
         "may_repeat": False,
         "repeat_at": a_minute_on.isoformat(),
+        "rungs": 0,
     }
     return case.move(refund, Event.SENT, details=details, wake_at=case.now + LEASE), _is_whole(case, refund)
 

@@ -172,7 +172,8 @@ def read_cancel(account: Account, answer: Mapping[str, str], *, table: CodeTable
     flaw, amount = _cancel_flaw(account, answer), _amount(answer.get("CancelAmt", ""))
     if flaw or amount is None:
         return Unanswered(f"cancelled, but {flaw or 'CancelAmt cannot be read'}", code, alarm=True)
-    return Approved(amount, answer.get("TID", ""), _details(answer, _CANCEL_DETAILS))
+    left = _amount(answer.get("RemainAmt", ""))
+    return Approved(amount, answer.get("TID", ""), _details(answer, _CANCEL_DETAILS), left)
 
 
 def read_net_cancel(account: Account, answer: Mapping[str, str], *, reference: str, amount: int) -> Undone:
