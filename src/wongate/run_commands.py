@@ -12,6 +12,7 @@ import uvloop
 from wongate.app import SUPERVISOR_VARIABLE
 from wongate.connections.logs import to_stderr
 from wongate.settings import load
+from wongate.web.whole_requests import Protocol
 from wongate.worker import work
 
 
@@ -25,7 +26,7 @@ def serve(options: argparse.Namespace) -> int:
         port=options.port or settings.port,
         workers=options.processes or settings.processes,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         access_log=False,
         server_header=False,
         proxy_headers=False,

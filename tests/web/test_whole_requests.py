@@ -1,0 +1,214 @@
+"""HTTP of the machine interfaces over real sockets: the short way answers as uvicorn's own way does."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+import uvicorn
+
+from wongate.web.http import Receive, Scope, Send, answer_json, read_body
+from wongate.web.whole_requests import Protocol
+
+PATH = "/v2/payment/status"
+
+
+class Echo:
+    """An application that says what came in; `shut` holds its answers back."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.came = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(scope, receive)
+        self.bodies.append(body)
+        self.came.set()
+        await self.open.wait()
+        if body == b"break":
+            raise ValueError("broken story")
+        headers = [(b"connection", b"close")] if body == b"close" else []
+        said = {
+            "path": scope["path"],
+            "method": scope["method"],
+            "bytes": len(body),
+            "text": body[:20].decode(),
+        }
+        await answer_json(send, said, 200, headers)
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[tuple[uvicorn.Server, int]]:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, http=Protocol, lifespan="off", log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        while not server.started:  # noqa: ASYNC110 - uvicorn has a flag only
+            await asyncio.sleep(0.01)
+        try:
+            yield server, listening.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await running
+
+
+def post(body: bytes, *headers: str, path: str = PATH, version: str = "1.1") -> bytes:
+    lines = [f"POST {path} HTTP/{version}", "Host: gate", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+class Caller:
+    """One connection of a client."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def answer(self) -> tuple[int, dict[str, str], dict[str, Any]]:
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+        body = await self.reader.readexactly(int(headers["content-length"]))
+        return int(head[0].split()[1]), headers, json.loads(body)
+
+    async def ask(self, raw: bytes) -> dict[str, Any]:
+        self.writer.write(raw)
+        status, _, said = await self.answer()
+        assert 200 == status
+        return said
+
+
+@asynccontextmanager
+async def calling(port: int) -> AsyncIterator[Caller]:
+    caller = Caller(*await asyncio.open_connection("127.0.0.1", port))
+    try:
+        yield caller
+    finally:
+        caller.writer.close()
+        with suppress(ConnectionError):
+            await caller.writer.wait_closed()
+
+
+async def is_well(port: int) -> None:
+    async with calling(port) as caller:
+        assert 4 == (await caller.ask(post(b"next")))["bytes"]
+
+
+async def test_requests_follow_each_other_on_one_connection() -> None:
+    async with serving(Echo()) as (_, port), calling(port) as caller:
+        for text in (b"one", b"", b"three"):
+            said = await caller.ask(post(text))
+            assert {"path": PATH, "method": "POST", "bytes": len(text), "text": text.decode()} == said
+
+
+async def test_the_head_says_what_uvicorn_says() -> None:
+    async with serving(Echo()) as (_, port), calling(port) as caller:
+        caller.writer.write(post(b"short way"))
+        _, short, _ = await caller.answer()
+        caller.writer.write(post(b"short way", path=PATH + "?long=way"))
+        _, long, _ = await caller.answer()
+        differing = {"date", "content-length"}
+        assert {n: v for n, v in long.items() if n not in differing} == {
+            n: v for n, v in short.items() if n not in differing
+        }
+        assert "date" in short
+
+
+async def test_a_body_in_pieces_is_put_together_before_the_story_begins() -> None:
+    app = Echo()
+    async with serving(app) as (_, port), calling(port) as caller:
+        whole = post(b"in three pieces")
+        for piece in (whole[:30], whole[30:-5]):
+            caller.writer.write(piece)
+            await caller.writer.drain()
+            await asyncio.sleep(0.02)
+        assert [] == app.bodies
+        assert 15 == (await caller.ask(whole[-5:]))["bytes"]
+
+
+async def test_pipelined_requests_are_answered_in_their_order() -> None:
+    async with serving(Echo()) as (_, port), calling(port) as caller:
+        caller.writer.write(b"".join(post(text) for text in (b"first", b"second", b"third")))
+        assert ["first", "second", "third"] == [(await caller.answer())[2]["text"] for _ in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("raw", "length"),
+    [
+        (post(b"query", path=PATH + "?a=b"), 5),
+        (post(b"quoted", path="/v2/payment%2Fstatus"), 6),
+        (post(b"old", version="1.0"), 3),
+        (post(b"last", "Connection: close"), 4),
+        (post(b"x" * 70_000), 70_000),
+        (post(b"page", path="/payment"), 4),
+        (
+            b"POST /v2/a HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n",
+            7,
+        ),
+    ],
+    ids=["query", "quoted path", "HTTP/1.0", "last request", "big", "page", "chunked"],
+)
+async def test_what_is_out_of_the_ordinary_goes_the_usual_way(raw: bytes, length: int) -> None:
+    async with serving(Echo()) as (_, port), calling(port) as caller:
+        assert length == (await caller.ask(raw))["bytes"]
+
+
+async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked() -> None:
+    async with serving(Echo()) as (_, port), calling(port) as caller:
+        whole = post(b"patient", "Expect: 100-continue")
+        caller.writer.write(whole[:-7])
+        assert b"HTTP/1.1 100 Continue\r\n\r\n" == await caller.reader.readuntil(b"\r\n\r\n")
+        assert 7 == (await caller.ask(b"patient"))["bytes"]
+
+
+async def test_an_answer_that_says_so_closes_the_connection() -> None:
+    async with serving(Echo()) as (_, port), calling(port) as caller:
+        caller.writer.write(post(b"close"))
+        _, headers, _ = await caller.answer()
+        assert "close" == headers["connection"]
+        assert b"" == await caller.reader.read()
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_starts_nothing() -> None:
+    app = Echo()
+    async with serving(app) as (_, port):
+        async with calling(port) as leaving:
+            leaving.writer.write(post(b"unfinished")[:-3])
+            await leaving.writer.drain()
+        await is_well(port)
+    assert [b"next"] == app.bodies
+
+
+async def test_a_client_that_leaves_before_the_answer_harms_nobody() -> None:
+    app = Echo()
+    async with serving(app) as (_, port):
+        app.open.clear()
+        async with calling(port) as leaving:
+            leaving.writer.write(post(b"gone"))
+            await app.came.wait()
+        app.open.set()
+        await is_well(port)
+
+
+async def test_a_story_that_breaks_leaves_no_half_answer() -> None:
+    async with serving(Echo()) as (_, port), calling(port) as caller:
+        caller.writer.write(post(b"break"))
+        assert b"" == await caller.reader.read()
+        await is_well(port)
+
+
+async def test_a_server_that_stops_ends_what_it_has_begun() -> None:
+    app = Echo()
+    async with serving(app) as (server, port), calling(port) as caller:
+        app.open.clear()
+        caller.writer.write(post(b"under way"))
+        await app.came.wait()
+        server.should_exit = True
+        await asyncio.sleep(0.2)
+        app.open.set()
+        status, headers, said = await caller.answer()
+        assert (200, "close", "under way") == (status, headers["connection"], said["text"])
