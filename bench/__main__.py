@@ -131,7 +131,7 @@ def _names(text: str) -> list[str]:
 def _about(quick: bool) -> dict[str, Any]:
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "commit": _first_line("git", "rev-parse", "--short", "HEAD") or "unknown",
+        "commit": _first_line("git", "describe", "--always", "--dirty", "--exclude", "*") or "unknown",
         "cores": os.cpu_count(),
         "load_before": os.getloadavg()[0],
         "python": platform.python_version(),

@@ -12,6 +12,10 @@ SHOWN = FOLDER / "shown.json"
 """The one that the docs show: committed, where all others stay on their machine."""
 
 
+ABOUT = ("date", "commit", "cores", "load_before", "python")
+"""What every result says of itself at least."""
+
+
 class NotMeasured(Exception):
     """Raised by a bench for which something outside is missing: the run goes on and says so."""
 
@@ -31,9 +35,12 @@ def read(path: Path) -> list[Run]:
     """One run, or all that the docs show together. Raises OSError, or ValueError when it is no result."""
     try:
         kept = json.loads(path.read_text())
-        return [Run(**one) for one in (kept if isinstance(kept, list) else [kept])]
+        runs = [Run(**one) for one in (kept if isinstance(kept, list) else [kept])]
     except (TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no result of make bench: {error}") from None
+    if lacking := {key for run in runs for key in ABOUT if key not in run.about}:
+        raise ValueError(f"{path} does not say its {' and '.join(sorted(lacking))}")
+    return runs
 
 
 def write(run: Run, folder: Path = FOLDER) -> Path:

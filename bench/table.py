@@ -77,9 +77,11 @@ FIGURES: Mapping[tuple[str, str], Figure] = {
     ("peers", "wongate_sales_per_second"): Figure("Sales taken in beside a peer, Wongate", "/s"),
     ("peers", "localstripe_sales_per_second"): Figure("Payment intents made, localstripe", "/s"),
     ("peers", "sales_ratio"): Figure("Sales taken in, ratio to localstripe"),
-    ("peers", "wongate_start_s"): Figure("Cold start of the sandbox, Wongate", "s"),
+    ("peers", "wongate_start_s"): Figure("Cold start of the sandbox, Wongate", "s", at_most=3),
     ("peers", "localstripe_start_s"): Figure("Cold start, localstripe", "s"),
-    ("peers", "wongate_memory_mb"): Figure("Memory of the sandbox's processes in all, Wongate", "MB"),
+    ("peers", "wongate_memory_mb"): Figure(
+        "Memory of the sandbox's processes in all, Wongate", "MB", at_most=250
+    ),
     ("peers", "localstripe_memory_mb"): Figure("Memory, localstripe", "MB"),
     ("size", "payments"): Figure("Payments in the books"),
     ("size", "table_p95_ms"): Figure("Dashboard's table over those books, p95", "ms", at_most=100),

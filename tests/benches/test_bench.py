@@ -10,9 +10,11 @@ from bench import compare, localstripe
 from bench.results import NotMeasured, Run, read, write
 from bench.table import FIGURES, table
 
+ABOUT = {"date": "2026-01-02", "commit": "abc1234", "cores": 2, "load_before": 0.1, "python": "3.11.7"}
+
 
 def kept(path: Path, figures: Mapping[str, Mapping[str, float]]) -> str:
-    path.write_text(json.dumps({"about": {"commit": path.stem}, "figures": figures}))
+    path.write_text(json.dumps({"about": ABOUT, "figures": figures}))
     return str(path)
 
 
@@ -62,14 +64,14 @@ def test_what_is_no_result_is_refused_in_one_line(
 
 
 def test_a_second_run_of_a_commit_does_not_replace_the_first(tmp_path: Path):
-    runs = [Run({"commit": "abc1234"}, {"intake": {"ratio": ratio}}) for ratio in (1.0, 2.0, 3.0)]
+    runs = [Run(ABOUT, {"intake": {"ratio": ratio}}) for ratio in (1.0, 2.0, 3.0)]
     paths = [write(run, tmp_path / "results") for run in runs]
     assert 3 == len(set(paths))
     assert runs == [read(path)[0] for path in paths]
 
 
 def test_rounds_become_medians_and_stay_for_their_spread(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    run = Run({"commit": "abc1234"})
+    run = Run(ABOUT)
     rates = iter((3.0, 1.0, 2.5))
     for _ in range(3):
         bench.measure(run, "pages", lambda: {"ratio": next(rates)})
