@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from wongate.app import PATIENCE_S, opened
 from wongate.connections.mail import mailer_of
+from wongate.connections.shares import Shares
 from wongate.domain.lifecycle import IllegalMove
 from wongate.domain.payment import Operation
 from wongate.flows import notice, reconcile, retention, rungs, schedules
@@ -32,7 +33,8 @@ UNHURRIED_S = 0.5
 
 TROUBLE_S = 1.0
 AT_ONCE = 64
-"""Operations that one worker carries at the same time."""
+"""Operations that one worker carries at the same time, of which each project has its share: a provider that hangs may hold all
+of one project's for half a minute."""
 
 
 async def work(settings: Settings, stop: asyncio.Event) -> None:
@@ -125,6 +127,7 @@ class Waking:
     def __init__(self, platform: Platform, door: Door) -> None:
         self._platform = platform
         self._door = door
+        self._places: Shares[int] = Shares(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def tick(self) -> int:
@@ -133,9 +136,9 @@ class Waking:
             projects = await payments.projects_to_wake(tx, now)
         claimed = 0
         for project_id in projects:
-            room = AT_ONCE - len(self._tasks)
+            room = min(self._places.room(project_id), max(1, self._places.free // len(projects)))
             if room > 0:
-                claimed += await self._claim(project_id, max(1, room // len(projects)))
+                claimed += await self._claim(project_id, room)
         return claimed
 
     async def _claim(self, project_id: int, limit: int) -> int:
@@ -144,10 +147,19 @@ class Waking:
             lambda tx: payments.claim_to_wake(tx, project_id, now, now + rungs.LEASE, limit)
         )
         for operation in operations:
-            task = asyncio.create_task(self._carry(operation))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(operation)
         return len(operations)
+
+    def _start(self, operation: Operation) -> None:
+        task = asyncio.create_task(self._carry(operation))
+        self._tasks.add(task)
+        self._places.take(operation.project_id)
+
+        def finished(done: asyncio.Task[None]) -> None:
+            self._tasks.discard(done)
+            self._places.give_back(operation.project_id)
+
+        task.add_done_callback(finished)
 
     async def _carry(self, operation: Operation) -> None:
         """A broken step leaves the lease to run out: the operation wakes again, the queue goes on (F23)."""

@@ -2,14 +2,18 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import zip_longest
 
 from wongate.connections.batch import Batch
 from wongate.connections.database import Tx
 from wongate.connections.http import Answer, Answered
+from wongate.connections.shares import Shares
 from wongate.domain.callback import delay_after
+from wongate.flows.lane import Lane
 from wongate.flows.platform import Platform
 from wongate.store import callbacks
 from wongate.store.callbacks import Due, Sent
@@ -20,27 +24,13 @@ LEASE = timedelta(seconds=60)
 """Longer than a send (15 s, E-19) and its place in the queue behind others of the same payment."""
 
 IN_FLIGHT_MAX = 512
-LANE_START, LANE_MIN, LANE_MAX = 16, 2, 128
-"""Sends at the same time: in all; and in one lane, which opens by one for each quick answer and halves for each bad one."""
+"""Sends at the same time, of which each project has its share."""
 
-QUICK_MS = 1000
+LANES_AT_ONCE = 8
+"""Of one project in one look: a claim takes milliseconds, and a project may have told us a thousand addresses."""
+
 RESPONSE_KEPT = 2000
 HEADERS = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "Wongate"}
-
-
-class Lane:
-    """How much one endpoint may carry at the moment: slowed by failures, never stopped."""
-
-    def __init__(self) -> None:
-        self.width = LANE_START
-        self.in_flight = 0
-
-    @property
-    def free(self) -> int:
-        return max(0, self.width - self.in_flight)
-
-    def learn(self, good: bool) -> None:
-        self.width = min(LANE_MAX, self.width + 1) if good else max(LANE_MIN, self.width // 2)
 
 
 class Delivery:
@@ -48,7 +38,9 @@ class Delivery:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._lanes: dict[tuple[int, str], Lane] = {}
+        self._lanes: defaultdict[tuple[int, str], Lane] = defaultdict(Lane)
+        self._places: Shares[int] = Shares(IN_FLIGHT_MAX)
+        self._looks = 0
         self._records: Batch[Sent, None] = Batch(self._record, size_max=256)
         self._tasks: set[asyncio.Task[None]] = set()
         self._last: dict[tuple[int, int], asyncio.Task[None]] = {}
@@ -58,13 +50,23 @@ class Delivery:
         now = self._platform.clock.now()
         async with self._platform.database.read() as tx:
             due_lanes = await callbacks.lanes_due(tx, now)
+        self._looks += 1
         started = 0
-        for key in due_lanes:
-            lane = self._lanes.setdefault(key, Lane())
-            room = min(lane.free, IN_FLIGHT_MAX - len(self._tasks))
+        for key in self._in_turn(due_lanes, now):
+            lane = self._lanes[key]
+            room = min(lane.room(now), self._places.room(key[0]))
             if room > 0:
+                lane.looked_at = self._looks
                 started += await self._claim(key, lane, room, now)
         return started
+
+    def _in_turn(self, keys: Sequence[tuple[int, str]], now: datetime) -> list[tuple[int, str]]:
+        """Lanes with room, the first of each project before the second of any; those that waited longest for a look first."""
+        lanes_of: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
+        for key in sorted(keys, key=lambda key: self._lanes[key].looked_at):
+            if self._lanes[key].room(now) and len(lanes_of[key[0]]) < LANES_AT_ONCE:
+                lanes_of[key[0]].append(key)
+        return [key for row in zip_longest(*lanes_of.values()) for key in row if key is not None]
 
     async def _claim(self, key: tuple[int, str], lane: Lane, room: int, now: datetime) -> int:
         project_id, name = key
@@ -83,10 +85,12 @@ class Delivery:
         task = asyncio.create_task(self._send(due, lane, self._last.get(payment)))
         self._last[payment] = task
         self._tasks.add(task)
+        self._places.take(due.project_id)
         lane.in_flight += 1
 
         def finished(done: asyncio.Task[None]) -> None:
             self._tasks.discard(done)
+            self._places.give_back(due.project_id)
             lane.in_flight -= 1
             if self._last.get(payment) is done:
                 del self._last[payment]
@@ -105,7 +109,9 @@ class Delivery:
         )
         duration_ms = round((self._platform.monotonic() - started) * 1000)
         sent = self._judge(due, answer, at, duration_ms)
-        lane.learn(sent.state == "delivered" and duration_ms < QUICK_MS)
+        lane.learn(
+            delivered=sent.state == "delivered", duration_ms=duration_ms, now=self._platform.clock.now()
+        )
         await self._records.submit(sent, sent.due.project_id)
 
     def _judge(self, due: Due, answer: Answer, at: datetime, duration_ms: int) -> Sent:

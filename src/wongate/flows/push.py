@@ -4,7 +4,8 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 
-from wongate.flows.deliver import HEADERS, LEASE, QUICK_MS, Lane, judge
+from wongate.flows.deliver import HEADERS, LEASE, judge
+from wongate.flows.lane import Lane
 from wongate.flows.platform import Platform
 from wongate.store import pushes
 from wongate.store.pushes import DuePush
@@ -32,7 +33,7 @@ class Pushing:
         started = 0
         for name in names:
             lane = self._lanes.setdefault(name, Lane())
-            room = min(lane.free, IN_FLIGHT_MAX - len(self._tasks))
+            room = min(lane.room(now), IN_FLIGHT_MAX - len(self._tasks))
             if room > 0:
                 started += await self._claim(name, lane, room, now)
         return started
@@ -53,10 +54,10 @@ class Pushing:
             answer = await self._platform.http.post_json(
                 due.url, due.body.encode(), HEADERS, total_s=self._platform.callback_timeout_s
             )
-            quick = self._platform.monotonic() - started < QUICK_MS / 1000
+            duration_ms = round((self._platform.monotonic() - started) * 1000)
             now = self._platform.clock.now()
             judged = judge(answer, due.failures, now)
-            lane.learn(judged.state == "delivered" and quick)
+            lane.learn(delivered=judged.state == "delivered", duration_ms=duration_ms, now=now)
             await self._platform.database.run(
                 lambda tx: pushes.record(
                     tx,
