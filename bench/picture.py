@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, LEFT, RIGHT = 780, 308, 130
+WIDTH, LEFT, RIGHT = 780, 308, 140
 """Pixels of the picture, of the words on the left and of the numbers on the right."""
 LINE, GAP, PAD = 26, 22, 20
 COLOURS: Mapping[str, Mapping[str, str]] = {

@@ -80,7 +80,7 @@ def test_bars_stay_inside_and_words_are_escaped():
     picture = svg("a < b", "c & d", [Panel("e > f", [Bar("<g>", 7.5, "h"), Bar("i", 0.0, "j")], 0.8)])
     shapes = ElementTree.fromstring(picture)  # noqa: S314 - our own
     widths = [float(shape.get("width", 0)) for shape in shapes if shape.get("class") == "main"]
-    assert [342.0, 2.0] == widths
+    assert [332.0, 2.0] == widths
     assert {"e > f", "<g>", "h"} <= {shape.text for shape in shapes}
 
 
