@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 from wongate.app import PATIENCE_S, opened
 from wongate.connections.mail import mailer_of
@@ -25,11 +26,15 @@ from wongate.web.report_mail import composer
 
 log = logging.getLogger(__name__)
 
+BUSY_S = 0.002
+"""Seconds between looks while each finds something. Each that finds nothing doubles the pause: what comes every few milliseconds
+waits as long, and a quiet platform is left in peace."""
+
 IDLE_S = 0.05
-"""Seconds between looks when nothing was found: three cheap reads, 20 times a second."""
+"""The longest pause: three cheap reads, 20 times a second."""
 
 UNHURRIED_S = 0.5
-"""The same for reports: nobody waits for them at a checkout."""
+"""The same for what nobody waits for at a checkout."""
 
 TROUBLE_S = 1.0
 AT_ONCE = 64
@@ -74,13 +79,13 @@ async def run_duties(
     pushing, exporting = Pushing(platform), Exporting(platform)
     duties: dict[str, Callable[[], Awaitable[int]]] = {
         "deliver": delivery.tick,
-        "resend": resending.tick,
         "reconcile": waking.tick,
-        "notices": lambda: notice.tick(platform, door),
         "roll up": RollUp(platform).tick,
-        "push": pushing.tick,
     }
     unhurried: dict[str, Callable[[], Awaitable[int]]] = {
+        "resend": resending.tick,
+        "notices": lambda: notice.tick(platform, door),
+        "push": pushing.tick,
         "schedules": lambda: schedules.tick(platform),
         "export": exporting.tick,
     }
@@ -103,11 +108,10 @@ async def run_duties(
 async def _repeat(
     name: str, duty: Callable[[], Awaitable[int]], stop: asyncio.Event, *, idle_s: float = IDLE_S
 ) -> None:
+    pause_s = BUSY_S
     while not stop.is_set():
-        pause_s = idle_s
         try:
-            if await duty():
-                pause_s = 0.002
+            pause_s = BUSY_S if await duty() else min(pause_s * 2, idle_s)
         except Exception:
             log.warning("duty failed, trying again", exc_info=True, extra={"duty": name})
             pause_s = TROUBLE_S
@@ -115,10 +119,9 @@ async def _repeat(
 
 
 async def _sleep(seconds: float, stop: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 class Waking:
@@ -144,7 +147,8 @@ class Waking:
     async def _claim(self, project_id: int, limit: int) -> int:
         now = self._platform.clock.now()
         operations = await self._platform.database.run(
-            lambda tx: payments.claim_to_wake(tx, project_id, now, now + rungs.LEASE, limit)
+            lambda tx: payments.claim_to_wake(tx, project_id, now, now + rungs.LEASE, limit),
+            one_statement=True,
         )
         for operation in operations:
             self._start(operation)

@@ -139,6 +139,23 @@ async def test_a_worker_that_slept_past_its_lease_changes_nothing(open_world: Op
         assert [("decline", "delivered")] == await states(world)
 
 
+async def test_an_intermediate_callback_that_fails_beside_its_final_one_is_not_tried_again(
+    open_world: OpenWorld,
+):
+    """Both are recorded by one statement, which writes a row once (E-20)."""
+    async with open_world() as world:
+        sale = await world.sale()
+        await sale.pay()
+        now = world.clock.now()
+        async with world.platform.database.transaction() as tx:
+            due = await callbacks.claim(tx, 1001, world.merchant.url, now, now + timedelta(seconds=60), 10)
+            failed = callbacks.Sent(due[0], now, 1, 500, "", "", "waiting", now)
+            arrived = callbacks.Sent(due[1], now, 1, 200, "", "", "delivered", now)
+            await callbacks.record(tx, [failed, arrived])
+        assert [("awaiting redirect result", "dropped"), ("success", "delivered")] == await states(world)
+        assert 2 == await world.value("SELECT count(*) FROM attempt")
+
+
 async def test_the_merchants_delay_holds_callbacks_back(open_world: OpenWorld):
     async with open_world() as world:
         sale = await world.sale(callback={"delay": 600})

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from itertools import zip_longest
 
 from wongate.connections.batch import Batch
-from wongate.connections.database import Tx
 from wongate.connections.http import Answer, Answered
 from wongate.connections.shares import Shares
 from wongate.domain.callback import delay_after
@@ -69,12 +68,9 @@ class Delivery:
         return [key for row in zip_longest(*lanes_of.values()) for key in row if key is not None]
 
     async def _claim(self, key: tuple[int, str], lane: Lane, room: int, now: datetime) -> int:
-        project_id, name = key
-
-        async def story(tx: Tx) -> list[Due]:
-            return await callbacks.claim(tx, project_id, name, now, now + LEASE, room)
-
-        claimed = await self._platform.database.run(story)
+        claimed = await self._platform.database.run(
+            lambda tx: callbacks.claim(tx, *key, now, now + LEASE, room), one_statement=True
+        )
         for due in claimed:
             self._start(due, lane)
         return len(claimed)
@@ -125,14 +121,7 @@ class Delivery:
         )
 
     async def _record(self, sent: Sequence[Sent]) -> Sequence[None]:
-        async def story(tx: Tx) -> None:
-            await callbacks.record(tx, sent)
-            final = [s.due for s in sent if s.state == "delivered" and not s.due.intermediate]
-            if final:
-                pairs = sorted((due.project_id, due.operation_id) for due in final)
-                await callbacks.drop_intermediate(tx, pairs, self._platform.clock.now())
-
-        await self._platform.database.run(story)
+        await self._platform.database.run(lambda tx: callbacks.record(tx, sent), one_statement=True)
         return [None] * len(sent)
 
     async def drain(self) -> None:

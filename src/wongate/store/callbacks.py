@@ -1,11 +1,35 @@
 """Callbacks: enqueued with the status they report, claimed lane by lane, each send recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from wongate.connections.database import Tx
-from wongate.store.rows import as_json
+from wongate.store.rows import as_json, insert
+
+_ATTEMPT = (
+    "project_id bigint, operation_id bigint, callback_id bigint, attempt integer, at timestamptz, duration_ms integer, "
+    "http_status integer, error text, response text"
+)
+_RECORD = (
+    insert("attempt", _ATTEMPT, " ON CONFLICT DO NOTHING"),
+    "UPDATE callback c SET state = r.state, due_at = r.due_at, failures = c.failures + r.failed::int, "
+    "finished_at = CASE WHEN r.state = 'waiting' THEN NULL ELSE r.at END "
+    "FROM json_to_recordset($1::json) AS r(project_id bigint, operation_id bigint, callback_id bigint, attempt integer, "
+    "at timestamptz, state text, due_at timestamptz, failed boolean) "
+    "WHERE c.project_id = r.project_id AND c.operation_id = r.operation_id AND c.callback_id = r.callback_id "
+    "AND c.attempt = r.attempt AND c.state = 'waiting'",
+    "UPDATE callback c SET state = 'dropped', finished_at = r.at "
+    "FROM json_to_recordset($1::json) AS r(project_id bigint, operation_id bigint, at timestamptz, arrived boolean) "
+    "WHERE r.arrived AND c.project_id = r.project_id AND c.operation_id = r.operation_id AND c.intermediate "
+    "AND c.state = 'waiting' AND NOT EXISTS "
+    "(SELECT FROM json_to_recordset($1::json) AS s(callback_id bigint, attempt integer) "
+    "WHERE s.callback_id = c.callback_id AND s.attempt = c.attempt)",
+)
+"""Three parts that touch no row in common: PostgreSQL writes a row once in a statement."""
+
+_RECORD_TOGETHER = "WITH attempts AS ({}), results AS ({}) {}".format(*_RECORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,40 +105,42 @@ async def claim(
 
 
 async def record(tx: Tx, sent: Sequence[Sent]) -> None:
-    """Writes attempts and the callbacks' next state; a send whose lease has passed to another worker changes no callback."""
-    rows = [
-        {
-            "project_id": s.due.project_id,
-            "operation_id": s.due.operation_id,
-            "callback_id": s.due.callback_id,
-            "attempt": s.due.attempt,
-            "at": s.at,
-            "duration_ms": s.duration_ms,
-            "http_status": s.http_status,
-            "error": s.error,
-            "response": s.response,
-            "state": s.state,
-            "due_at": s.due_at,
-            "failed": s.state != "delivered",
-        }
+    """Writes attempts and the callbacks' next state; a send whose lease has passed to another worker changes no callback.
+
+    Where a final callback has arrived, the intermediate ones of its operation that still wait are dropped (E-20). One statement,
+    but where tables are spread over servers.
+    """
+    arrived = {
+        (s.due.project_id, s.due.operation_id)
         for s in sent
-    ]
-    await tx.execute(
-        "INSERT INTO attempt (project_id, operation_id, callback_id, attempt, at, duration_ms, http_status, error, response) "
-        "SELECT project_id, operation_id, callback_id, attempt, at, duration_ms, http_status, error, response "
-        "FROM json_to_recordset($1::json) AS r(project_id bigint, operation_id bigint, callback_id bigint, attempt integer, "
-        "at timestamptz, duration_ms integer, http_status integer, error text, response text) ON CONFLICT DO NOTHING",
-        as_json(rows),
-    )
-    await tx.execute(
-        "UPDATE callback c SET state = r.state, due_at = r.due_at, failures = c.failures + r.failed::int, "
-        "finished_at = CASE WHEN r.state = 'waiting' THEN NULL ELSE r.at END "
-        "FROM json_to_recordset($1::json) AS r(project_id bigint, operation_id bigint, callback_id bigint, attempt integer, "
-        "at timestamptz, state text, due_at timestamptz, failed boolean) "
-        "WHERE c.project_id = r.project_id AND c.operation_id = r.operation_id AND c.callback_id = r.callback_id "
-        "AND c.attempt = r.attempt AND c.state = 'waiting'",
-        as_json(rows),
-    )
+        if s.state == "delivered" and not s.due.intermediate
+    }
+    rows = as_json([_recorded(s, arrived) for s in sent])
+    if tx.spread:
+        for part in _RECORD:
+            await tx.execute(part, rows)
+    else:
+        await tx.execute(_RECORD_TOGETHER, rows)
+
+
+def _recorded(sent: Sent, arrived: Set[tuple[int, int]]) -> dict[str, Any]:
+    due = sent.due
+    pointless = due.intermediate and (due.project_id, due.operation_id) in arrived
+    return {
+        "project_id": due.project_id,
+        "operation_id": due.operation_id,
+        "callback_id": due.callback_id,
+        "attempt": due.attempt,
+        "at": sent.at,
+        "duration_ms": sent.duration_ms,
+        "http_status": sent.http_status,
+        "error": sent.error,
+        "response": sent.response,
+        "state": "dropped" if pointless and sent.state == "waiting" else sent.state,
+        "due_at": sent.due_at,
+        "failed": sent.state != "delivered",
+        "arrived": sent.state == "delivered" and not due.intermediate,
+    }
 
 
 async def drop_intermediate(tx: Tx, operations: Sequence[tuple[int, int]], now: datetime) -> None:
