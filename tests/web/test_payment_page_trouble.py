@@ -37,31 +37,50 @@ async def test_a_return_that_finds_the_platform_busy_is_sent_once_more_and_pays(
         assert 1 == (await world.simulator.books(form["body"]["Moid"]))["approvals"]
 
 
-@pytest.mark.parametrize("source", ["page", "gate"])
-async def test_a_paid_payer_is_sent_on_though_the_payment_cannot_be_read(open_world: OpenWorld, source: str):
+@asynccontextmanager
+async def database_gone_after(world: World, commits: int):
+    database, done = world.platform.database, 0
+    read, seam = database.read, database.seam
+
+    def count(name: str) -> None:
+        nonlocal done
+        done += name == "committed"
+
+    @asynccontextmanager
+    async def until_then() -> Any:
+        if done >= commits:
+            raise Unavailable("gone")
+        async with read() as connection:
+            yield connection
+
+    database.seam, database.read = count, until_then  # type: ignore[method-assign]
+    yield
+    database.seam, database.read = seam, read  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("source", "target"), [("page", "/result/"), ("gate", "http://example.url/success")])
+async def test_a_paid_payer_is_sent_on_without_another_look_at_the_database(
+    open_world: OpenWorld, source: str, target: str
+):
     async with open_world() as world:
         form = await begun(world, source)
         result = (await world.simulator.choose(form, "card"))[0]
-        database, commits = world.platform.database, 0
-        read = database.read
-
-        def count(name: str) -> None:
-            nonlocal commits
-            commits += name == "committed"
-
-        @asynccontextmanager
-        async def until_paid() -> Any:
-            if commits == 2:  # the intent, and the approval
-                raise Unavailable("gone")
-            async with read() as connection:
-                yield connection
-
-        database.seam, database.read = count, until_paid  # type: ignore[method-assign]
-        answer = await come_back(world, form, result)
-        database.read = read  # type: ignore[method-assign]
+        async with database_gone_after(world, commits=2):  # the intent, and the approval
+            answer = await come_back(world, form, result)
         assert "success" == await world.value("SELECT status FROM payment")
-        assert 303 == answer.status
-        assert answer.location.startswith("/result/")
+        assert (303, True) == (answer.status, answer.location.startswith(target))
+
+
+@pytest.mark.parametrize("source", ["page", "gate"])
+async def test_a_payer_is_sent_on_though_the_payment_cannot_be_read(open_world: OpenWorld, source: str):
+    async with open_world() as world:
+        form = await begun(world, source)
+        result = (await world.simulator.choose(form, "card"))[0]
+        await world.simulator.fault("approve", kind="reset", moid=form["body"]["Moid"])
+        async with database_gone_after(world, commits=3):  # the intent, the doubt, and that nothing was taken
+            answer = await come_back(world, form, result)
+        assert "decline" == await world.value("SELECT status FROM payment")
+        assert (303, True) == (answer.status, answer.location.startswith("/result/"))
 
 
 @pytest.mark.parametrize("source", ["page", "gate"])

@@ -19,7 +19,7 @@ from wongate.domain.outcome import (
     ReturnResult,
     Tampered,
 )
-from wongate.domain.payment import Operation, Project
+from wongate.domain.payment import Operation, Payment, Project
 from wongate.flows import reconcile, rungs
 from wongate.flows.platform import Platform
 from wongate.flows.sale import order_numbers
@@ -32,27 +32,28 @@ that its maker died or froze."""
 
 async def customer_returned(
     platform: Platform, door: Door, project: Project, operation: Operation, form: Mapping[str, str]
-) -> None:
+) -> Payment | None:
     """What the payer's browser brought back from the window: checked, and if the payer agreed, the money is taken (N-26).
 
-    A repeated return changes nothing (F7), a tampered one neither (F8).
+    A repeated return changes nothing (F7), a tampered one neither (F8). Answers with the payment as this left it, which saves the
+    payer's answer a read; None where it has to be read.
     """
     order_number, result = _read_return(platform, project, operation, form)
     received = Exchange("return", platform.clock.now(), 0, {}, _shown(form), _verdict(result))
     if isinstance(result, Authenticated):
         named = replace(operation, order_number=order_number)
-        await _confirm_and_approve(platform, door, project, named, result, received)
-        return
+        return await _confirm_and_approve(platform, door, project, named, result, received)
 
-    def decide(case: Case) -> None:
+    def decide(case: Case) -> Payment:
         sale = case.operations[operation.operation_id]
         case.note(sale, received)
         if isinstance(result, Declined) and sale.stage is Stage.WAITING:
             if result.alarm:
                 case.alarm(sale, f"provider refused: {result.provider_code or result.provider_text}")
             case.decline(sale, code=result.code, note=result.provider_text[:200])
+        return case.payment
 
-    await door.settle(project, operation.payment_no, decide)
+    return await door.settle(project, operation.payment_no, decide)
 
 
 def _read_return(
@@ -76,21 +77,22 @@ async def _confirm_and_approve(
     operation: Operation,
     authenticated: Authenticated,
     received: Exchange,
-) -> None:
+) -> Payment | None:
     intent = platform.chance(16).hex()
     began_s = platform.monotonic()
 
-    def confirm(case: Case) -> bool:
+    def confirm(case: Case) -> tuple[bool, Payment]:
         """The intent, committed before the call: only one return ever gets True, also when this runs again."""
         sale = case.operations[operation.operation_id]
         if sale.stage is not Stage.WAITING:
-            return sale.stage is Stage.APPROVING and sale.authentication.get("intent") == intent
+            own = sale.stage is Stage.APPROVING and sale.authentication.get("intent") == intent
+            return own, case.payment
         case.note(sale, received)
         if sale.limit_at is not None and case.now >= sale.limit_at:
             case.move(
                 sale, Event.EXPIRED, code=project.settings.limit_code, note="returned after the limit time"
             )
-            return False
+            return False, case.payment
         case.move(
             sale,
             Event.CONFIRMED,
@@ -104,36 +106,41 @@ async def _confirm_and_approve(
             },
             wake_at=case.now + CALL_LEASE,
         )
-        return True
+        return True, case.payment
 
     try:
-        confirmed = await door.settle(project, operation.payment_no, confirm)
+        confirmed, payment = await door.settle(project, operation.payment_no, confirm)
     except asyncpg.UniqueViolationError:
-        return  # this authentication has paid for another sale (N-6): a swapped return is a tampered one
-    if confirmed and platform.monotonic() - began_s < rungs.SEND_WITHIN_S:
-        # The payer may close the tab now; the approval is carried to its end all the same.
-        await asyncio.shield(asyncio.create_task(_approve(platform, door, project, operation, authenticated)))
+        return None  # this authentication has paid for another sale (N-6): a swapped return is a tampered one
+    if not confirmed or platform.monotonic() - began_s >= rungs.SEND_WITHIN_S:
+        return payment
+    # The payer may close the tab now; the approval is carried to its end all the same.
+    approving = asyncio.create_task(_approve(platform, door, project, operation, authenticated))
+    return await asyncio.shield(approving)
 
 
 async def _approve(
     platform: Platform, door: Door, project: Project, operation: Operation, authenticated: Authenticated
-) -> None:
+) -> Payment | None:
     outcome, exchange = await platform.provider(project).approve(
         project.account, authenticated, order_number=operation.order_number, amount=operation.amount
     )
 
-    def decide(case: Case) -> bool:
+    def decide(case: Case) -> tuple[bool, Payment]:
         """True when the money has to be brought back at once."""
         sale = case.operations[operation.operation_id]
         case.note(sale, exchange)
         if sale.stage is Stage.APPROVING:
-            return book_approval(case, sale, outcome)
+            return book_approval(case, sale, outcome), case.payment
         if _came_too_late(sale, outcome):
             case.move(sale, Event.UNANSWERED, wake_at=case.now, note="approved after it was given up")
-        return False  # the worker has taken over: what we know now, it finds out by asking
+        return False, case.payment  # the worker has taken over: what we know now, it finds out by asking
 
-    if await door.book(project, operation.payment_no, decide):
-        await reconcile.undo(platform, door, project, operation.payment_no, operation.operation_id)
+    doubtful, payment = await door.book(project, operation.payment_no, decide)
+    if not doubtful:
+        return payment
+    await reconcile.undo(platform, door, project, operation.payment_no, operation.operation_id)
+    return None
 
 
 def _came_too_late(sale: Operation, outcome: Outcome) -> bool:

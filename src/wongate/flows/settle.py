@@ -88,10 +88,13 @@ class Case:
         if stage is Stage.DONE:
             changes["wake_at"] = None
         moved = replace(operation, status=status, stage=stage, seq=operation.seq + 1, **changes)
+        payment = self.payment
         if final or operation.status not in FINAL or event is Event.LAPSED:
             self.payment = payment_after(self.payment, moved, event, self.now)
         if stage is Stage.DONE and self.payment.flag == UNRESOLVED:
             self.payment = replace(self.payment, flag="")
+        if self.payment != payment:
+            self.written.payments[self._key] = self.payment
         self._keep(moved)
         self._record(operation, moved, event, final, note)
         if final or form is not None or event is Event.LAPSED:
@@ -157,7 +160,6 @@ class Case:
             self.written.operations[key] = operation
 
     def _record(self, before: Operation, after: Operation, event: Event, final: bool, note: str) -> None:
-        self.written.payments[self._key] = self.payment
         self.written.transitions.append(transition_row(self.payment, after, event, final, note, self.now))
         entry = ledger.entry(before.kind, before.stage, event, after.amount)
         if entry is not None:

@@ -89,7 +89,7 @@ class Checkout:
         provider = self._platform.providers.get(request.path_params["provider"])
         if provider is None:
             return self.lost(request)
-        form = None
+        form, payment = None, None
         if request.method == "POST":
             form = provider.read_form(await read_body(request.scope, request.receive, RETURN_MAX))
         try:
@@ -97,16 +97,18 @@ class Checkout:
             if found is None:
                 return self.lost(request)
             if form is not None:
-                await approve.customer_returned(self._platform, self._door, *found, form)
+                payment = await approve.customer_returned(self._platform, self._door, *found, form)
         except (Unavailable, Overloaded):
             return self._trouble(request, 503, again_after_s=5, resend=form)
-        return await self._sent_on(request, *found)
+        return await self._sent_on(request, *found, payment)
 
-    async def _sent_on(self, request: Request, project: Project, operation: Operation) -> Response:
+    async def _sent_on(
+        self, request: Request, project: Project, operation: Operation, payment: Payment | None
+    ) -> Response:
         """Where the payment stands decides; where that cannot be read, the page that waits asks again."""
         own_url = f"/result/{request.path_params['token']}"
         try:
-            payment = (await self._standing(project, operation)).payment
+            payment = payment or (await self._standing(project, operation)).payment
         except (Unavailable, Overloaded):
             return _go(own_url)
         if payment.source == "page":
