@@ -226,11 +226,12 @@ async def _play(
     sim: Simulator, fields: dict[str, str], base_url: str, chosen: Outcome | None, delivering: bool
 ) -> Response:
     try:
-        payment = open_window(sim, fields, base_url)
+        with sim.books.together():  # one commit for both
+            payment = open_window(sim, fields, base_url)
+            outcome = chosen or sim.outcomes.take(payment.moid, payment.amount) or Outcome("card")
+            deliveries = choose(sim, payment, outcome)
     except Refused as refusal:
         return _refused(refusal)
-    outcome = chosen or sim.outcomes.take(payment.moid, payment.amount) or Outcome("card")
-    deliveries = choose(sim, payment, outcome)
     returned = [await deliver(sim, delivery, base_url) for delivery in deliveries] if delivering else []
     unreached = any(answer.status is None for answer in returned)
     return JSONResponse(_played(sim, payment, deliveries, returned), 502 if unreached else 200)

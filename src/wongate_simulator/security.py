@@ -3,12 +3,18 @@
 import ipaddress
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # A page on the internet must not steer a simulator on the developer's machine.
 STEERING = ("/control", "/admin")
+
+MARKS = (
+    (b"x-simulator", b"NICEPAY stand-in; no money moves"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"strict-origin"),
+)
 
 
 def is_loopback(host: str) -> bool:
@@ -36,10 +42,7 @@ class Guard:
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["x-simulator"] = "NICEPAY stand-in; no money moves"
-                headers["x-content-type-options"] = "nosniff"
-                headers["referrer-policy"] = "strict-origin"
+                message["headers"] = [*message["headers"], *MARKS]
             await send(message)
 
         answer = JSONResponse({"error": trouble}, 403) if trouble else self.app

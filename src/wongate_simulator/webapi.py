@@ -64,7 +64,8 @@ async def _answer(request: Request, kind: str) -> Response:
 
 
 def find_payment(sim: Simulator, call: Call) -> None:
-    """By token where there is one: before its approval a TID is only the merchant's claim."""
+    """As the books are now. By token where there is one: before its approval a TID is only the merchant's claim."""
+    cancellation.settle_in_progress(sim)
     by_token = call.kind in (APPROVE, NETCANCEL)
     call.payment = (
         sim.books.by_token(call.get("AuthToken")) if by_token else sim.books.by_tid(call.get("TID"))
@@ -75,9 +76,8 @@ def find_payment(sim: Simulator, call: Call) -> None:
 
 def decide(sim: Simulator, call: Call) -> dict[str, str]:
     """The answer's fields; whatever they report is committed by now."""
-    # A hanging request sees the books as they are when it wakes up.
-    cancellation.settle_in_progress(sim)
-    find_payment(sim, call)
+    if call.fault:  # a hanging request sees the books as they are when it wakes up
+        find_payment(sim, call)
     try:
         return _logged(call, DECIDE[call.kind](sim, call))
     except Refused as refusal:
