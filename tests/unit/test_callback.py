@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit import nouns
 from tests.unit.nouns import SECRET, project
 
@@ -14,7 +16,7 @@ from wongate.domain.lifecycle import Kind, Stage, Status
 from wongate.domain.members import Flaw
 from wongate.domain.outcome import Form
 from wongate.domain.payment import Operation, Payment, PaymentStatus
-from wongate.domain.signature import verify
+from wongate.domain.signature import sign, verify
 
 NOW = datetime(2020, 12, 10, 10, 44, 49, tzinfo=UTC)
 CREATED = datetime(2020, 12, 10, 10, 44, 41, tzinfo=UTC)
@@ -261,3 +263,40 @@ def test_dates_go_out_in_utc_with_a_plain_offset() -> None:
     assert "2020-12-10T10:44:41+0000" == callback.wire_date(CREATED.replace(microsecond=999_999))
     seoul = datetime.fromisoformat("2020-12-10T19:44:49+09:00")
     assert "2020-12-10T10:44:49+0000" == callback.wire_date(seoul.astimezone(UTC))
+
+
+FORMS = st.none() | st.builds(
+    Form, url=st.text(), body=st.dictionaries(st.text(min_size=1), st.text(), max_size=20)
+)
+
+
+@given(
+    texts=st.tuples(*[st.text()] * 4),
+    amount=st.integers(1, 10**13),
+    form=FORMS,
+    flaws=st.sampled_from([(), (Flaw(3001, "a", "b"),)]),
+    own_words=st.booleans(),
+    kind=st.sampled_from([Kind.SALE, Kind.REFUND]),
+)
+def test_the_signature_written_out_is_the_general_one(
+    texts: tuple[str, ...], amount: int, form: Form | None, flaws: Any, own_words: bool, kind: Kind
+) -> None:
+    """Messages with the standard members are signed by a shorter way, which must lead to the same place."""
+    payment_id, description, customer_id, reference = texts
+    told = callback.body(
+        project(original_description=own_words),
+        payment(payment_id=payment_id, description=description, customer_id=customer_id, amount=amount),
+        operation(kind=kind, reference=reference, description=description),
+        form=form,
+        flaws=flaws,
+    )
+
+    assert sign(told, SECRET) == callback.signed(told, SECRET)["signature"]
+
+
+def test_the_shorter_way_is_taken_for_what_is_sent_most() -> None:
+    form = Form(url="https://window.example/", body={"Amt": "1000", "EdiDate": "20201210194449"})
+    assert callback.standard_text(callback.body(project(), payment(), operation()))
+    assert callback.standard_text(callback.body(project(), payment(), operation(), form=form))
+    flawed = callback.body(project(), payment(), operation(), flaws=[Flaw(3001, "a", "b")])
+    assert callback.standard_text(flawed) == ""

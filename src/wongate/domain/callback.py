@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from wongate.domain import codes
 from wongate.domain.lifecycle import Kind, Status
 from wongate.domain.members import Flaw, is_web_url
+from wongate.domain.natural_order import natural_sorted
 from wongate.domain.outcome import Form
 from wongate.domain.payment import Operation, Payment, PaymentStatus, Project
-from wongate.domain.signature import sign
+from wongate.domain.signature import canonical, digest, lines_of
 
 RETRIES = 120
 """Retries after the first failure (section 4.6): 6 + 62 + 52 gaps, 10.24 days in all."""
@@ -29,6 +31,7 @@ def delay_after(failures: int) -> float | None:
     return 4 * 3600.0
 
 
+@lru_cache(maxsize=256)  # the same moments come several times in each message
 def wire_date(moment: datetime) -> str:
     """`YYYY-MM-DDThh:mm:ss+0000`, the only form that all clients read alike (section 1.4)."""
     return moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + "+0000"  # a third of strftime's time
@@ -36,7 +39,69 @@ def wire_date(moment: datetime) -> str:
 
 def signed(message: dict[str, Any], secret: str) -> dict[str, Any]:
     """The message with its signature as the last root member."""
-    return {**message, "signature": sign(message, secret)}
+    text = standard_text(message) or canonical(message)
+    return {**message, "signature": digest(text, secret).decode()}
+
+
+_ROOT = ("project_id", "payment", "customer", "operation")
+_PAYMENT = ("id", "type", "status", "date", "method", "sum", "description")
+_OPERATION = (
+    *("id", "type", "status", "date", "created_date", "request_id", "sum_initial", "sum_converted"),
+    *("code", "message", "provider"),
+)
+
+
+def standard_text(message: Mapping[str, Any]) -> str:
+    """The string to sign of a callback with the standard members alone, written out; empty for any other message.
+
+    Every sale and every change is told, and most messages are these: 3 us instead of 16 for the general way.
+    """
+    payment, operation, form = message["payment"], message["operation"], message.get("redirect_data")
+    members = _ROOT if form is None else (*_ROOT, "redirect_data")
+    if tuple(message) != members or tuple(payment) != _PAYMENT or tuple(operation) != _OPERATION:
+        return ""
+    first, then, provider = operation["sum_initial"], operation["sum_converted"], operation["provider"]
+    return (
+        f"customer:id:{message['customer']['id']}"
+        f";operation:code:{operation['code']}"
+        f";operation:created_date:{operation['created_date']}"
+        f";operation:date:{operation['date']}"
+        f";operation:id:{operation['id']}"
+        f";operation:message:{operation['message']}"
+        f";operation:provider:auth_code:{provider['auth_code']}"
+        f";operation:provider:id:{provider['id']}"
+        f";operation:provider:payment_id:{provider['payment_id']}"
+        f";operation:request_id:{operation['request_id']}"
+        f";operation:status:{operation['status']}"
+        f";operation:sum_converted:amount:{then['amount']}"
+        f";operation:sum_converted:currency:{then['currency']}"
+        f";operation:sum_initial:amount:{first['amount']}"
+        f";operation:sum_initial:currency:{first['currency']}"
+        f";operation:type:{operation['type']}"
+        f";payment:date:{payment['date']}"
+        f";payment:description:{payment['description']}"
+        f";payment:id:{payment['id']}"
+        f";payment:method:{payment['method']}"
+        f";payment:status:{payment['status']}"
+        f";payment:sum:amount:{payment['sum']['amount']}"
+        f";payment:sum:currency:{payment['sum']['currency']}"
+        f";payment:type:{payment['type']}"
+        f";project_id:{message['project_id']}"
+        f"{_form_lines(form) if form else ''}"
+    )
+
+
+def _form_lines(form: Mapping[str, Any]) -> str:
+    body = form["body"]
+    fields = "".join([f";{path}:{body[name]}" for path, name in _ordered(tuple(body))])
+    return f"{fields};redirect_data:method:{form['method']};redirect_data:url:{form['url']}"
+
+
+@lru_cache(maxsize=16)
+def _ordered(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The (path, name) pairs of a form's fields in the order in which they are signed."""
+    fields = {name: name for name in names}
+    return natural_sorted(lines_of({"redirect_data": {"body": fields}}))
 
 
 def body(

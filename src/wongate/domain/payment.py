@@ -198,6 +198,11 @@ def status_after_refund(captured: int, refunded: int) -> PaymentStatus:
     return PaymentStatus.REFUNDED if refunded == captured else PaymentStatus.PARTIALLY_REFUNDED
 
 
+def status_of_new(event: Event, status: Status) -> PaymentStatus:
+    """The payment's status when its sale, just opened, has gone through its first event to `status`."""
+    return PaymentStatus.ERROR if event is Event.INVALID else PaymentStatus(status)
+
+
 def payment_after(payment: Payment, operation: Operation, event: Event, at: datetime) -> Payment:
     """The payment once its operation has gone through the event; `operation` is the one after it.
 
@@ -223,15 +228,13 @@ def _after_refund(payment: Payment, operation: Operation, event: Event) -> dict[
 
 
 def _after_sale(payment: Payment, operation: Operation, event: Event) -> dict[str, Any]:
-    if event is Event.INVALID:
-        return {"status": PaymentStatus.ERROR}
     if event is Event.DECLINED_FOR_NOW:
         return {"status": PaymentStatus.AWAITING_CUSTOMER}
     if event is Event.OPENED:
-        return {"status": PaymentStatus(operation.status), "sale_id": operation.operation_id}
+        return {"status": status_of_new(event, operation.status), "sale_id": operation.operation_id}
     if operation.status is Status.SUCCESS:
         return {"status": PaymentStatus.SUCCESS, "captured": operation.amount}
-    return {"status": PaymentStatus(operation.status)}
+    return {"status": status_of_new(event, operation.status)}
 
 
 def payment_key(payment_id: str) -> str:

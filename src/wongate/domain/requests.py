@@ -117,13 +117,12 @@ def _too_deep(value: Any, depth: int) -> bool:
 
 
 def member(body: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, None where any part of the way is missing."""
-    value: Any = body
-    for name in path.split("."):
-        if type(value) is not dict:
-            return None
-        value = value.get(name)
-    return value
+    """The value at `name` or `group.name`, None where any part of the way is missing."""
+    group, _, name = path.partition(".")
+    value = body.get(group)
+    if not name:
+        return value
+    return value.get(name) if type(value) is dict else None
 
 
 def require(body: Mapping[str, Any], *paths: str) -> None:

@@ -11,7 +11,7 @@ from wongate.domain import codes
 from wongate.domain.lifecycle import Event, Kind, Stage, Status, advance
 from wongate.domain.methods import Method
 from wongate.domain.outcome import Form
-from wongate.domain.payment import Operation, Payment, PaymentStatus, Project, payment_after, payment_key
+from wongate.domain.payment import Operation, Payment, PaymentStatus, Project, payment_key, status_of_new
 from wongate.domain.refusal import Refused
 from wongate.domain.requests import SaleRequest
 from wongate.flows.platform import Platform
@@ -142,14 +142,21 @@ def _new_sale(
     request_hash: str,
 ) -> NewSale:
     now = platform.clock.now()
-    payment_no = platform.ids.next()
     event, code = _first_event(request)
-    operation = new_operation(platform, project, request, payment_no, request_hash, code, now)
-    status, stage = advance(Kind.SALE, operation.status, operation.stage, event)
-    wake_at = None if status is Status.DECLINE else operation.wake_at
-    operation = replace(operation, status=status, stage=stage, seq=1, wake_at=wake_at)
-    payment = _new_payment(project, method, request, source, operation, now)
-    payment = payment_after(payment, operation, event, now)
+    status, stage = advance(Kind.SALE, Status.PROCESSING, Stage.NEW, event)
+    operation = new_operation(
+        platform,
+        project,
+        request,
+        platform.ids.next(),
+        request_hash,
+        code,
+        now,
+        status=status,
+        stage=stage,
+        seq=1,
+    )
+    payment = _new_payment(project, method, request, source, operation, status_of_new(event, status), now)
     form = window(platform, project, payment, operation, now) if status is Status.AWAITING else None
     rows = callback_rows(
         platform,
@@ -178,13 +185,14 @@ def _new_payment(
     request: SaleRequest,
     source: str,
     operation: Operation,
+    status: PaymentStatus,
     now: datetime,
 ) -> Payment:
     return Payment(
         project_id=project.project_id,
         payment_no=operation.payment_no,
         payment_id=request.payment_id,
-        status=PaymentStatus.PROCESSING,
+        status=status,
         method=method.code,
         source=source,
         amount=request.amount,
@@ -210,8 +218,12 @@ def new_operation(
     request_hash: str,
     code: int,
     now: datetime,
+    *,
+    status: Status = Status.PROCESSING,
+    stage: Stage = Stage.NEW,
+    seq: int = 0,
 ) -> Operation:
-    """A sale before its first event."""
+    """A sale before its first event, or after it where `status`, `stage` and `seq` say so."""
     operation_id = platform.ids.next()
     limit_at = now + timedelta(seconds=project.settings.limit_time_s)
     if request.best_before is not None:
@@ -221,8 +233,8 @@ def new_operation(
         operation_id=operation_id,
         payment_no=payment_no,
         kind=Kind.SALE,
-        status=Status.PROCESSING,
-        stage=Stage.NEW,
+        status=status,
+        stage=stage,
         amount=request.amount,
         currency=request.currency,
         code=code,
@@ -242,7 +254,8 @@ def new_operation(
         created_at=now,
         changed_at=now,
         limit_at=limit_at,
-        wake_at=limit_at,
+        wake_at=None if status is Status.DECLINE else limit_at,
+        seq=seq,
     )
 
 

@@ -18,7 +18,7 @@ KST = timezone(timedelta(hours=9), "KST")
 _ANSWER_FORMAT = {"CharSet": "utf-8", "EdiType": "JSON"}  # else NICEPAY answers in EUC-KR (N-21)
 _OWN_ORDER = re.compile(r"([1-9][0-9]{0,17})W([1-9][0-9]{0,17})(?:N[1-9][0-9]{0,2})?")
 _GOODS_NAME_MAX = 40  # bytes
-_NOT_IN_GOODS_NAME = frozenset('%&|$-+=[]";')
+_NOT_IN_GOODS_NAME = re.compile(r'[^ -~]|[%&|$\-+=\[\]";]')
 _CANCEL_MESSAGE_MAX = 100  # bytes
 
 
@@ -166,8 +166,8 @@ def inquiry_request(account: Account, reference: str, *, at: datetime) -> dict[s
 
 def goods_name(description: str, order_number: str) -> str:
     """The order's title as the window can show it: printable ASCII, at most 40 bytes, never empty (N-5)."""
-    kept = [char for char in description if " " <= char <= "~" and char not in _NOT_IN_GOODS_NAME]
-    title = " ".join("".join(kept).split()) or f"Order {order_number}"
+    kept = _NOT_IN_GOODS_NAME.sub("", description)
+    title = " ".join(kept.split()) or f"Order {order_number}"
     return title[:_GOODS_NAME_MAX].rstrip()
 
 
