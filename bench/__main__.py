@@ -44,8 +44,9 @@ others have rounds of their own, or take too long."""
 DATABASE_BOUND = ("payments", "refunds", "callbacks")
 """Stand beside the pgbench of the same run."""
 
-SIZE = 200_000
-"""Payments of `size` when nobody says how many: making up a million takes longer than everything else together."""
+PAYMENTS: Mapping[str, int | None] = {"size": 200_000}
+"""Benches that take --payments and --books, and how many when nobody says; None leaves it to them. Making up a million takes
+longer than everything else together."""
 
 EPILOG = """ARGS="--only intake,payments --quick"  a short look at two of them
 ARGS="--only size --payments 1000000 --books FOLDER"  the million that the bars of size are about; several minutes to
@@ -62,8 +63,7 @@ def main() -> int:
     for turn in range(1 if options.quick else TURNS):
         for name in options.only:
             if turn == 0 or name in IN_TURNS:
-                own = {"payments": options.payments, "books": options.books} if name == "size" else {}
-                measure(run, name, partial({**BENCHES, **LONG}[name], quick=options.quick, **own))
+                measure(run, name, partial({**BENCHES, **LONG}[name], **_arguments(name, options)))
     conclude(run)
     print(table(run.figures))
     for name, reason in run.broken.items():
@@ -72,6 +72,14 @@ def main() -> int:
         print(f"{name}: not measured: {reason}")
     print(f"\n{time.monotonic() - began:.0f} s in all; written to {write(run)}")
     return 1 if run.broken else 0
+
+
+def _arguments(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    found = {"quick": options.quick}
+    if name in PAYMENTS:
+        usual = None if options.quick else PAYMENTS[name]
+        found |= {"payments": options.payments or usual, "books": options.books}
+    return found
 
 
 def measure(run: Run, name: str, measured: Callable[[], dict[str, float]]) -> None:
@@ -111,12 +119,13 @@ def _options() -> argparse.Namespace:
     names = f"of {','.join(BENCHES)}" + (f"; only when named: {','.join(LONG)}" if LONG else "")
     parser.add_argument("--only", type=_names, default=list(BENCHES), help=names)
     parser.add_argument("--quick", action="store_true", help="short runs: a look, not a measurement")
-    parser.add_argument("--payments", type=int, help=f"about how many for size, {SIZE:,} if not said")
-    parser.add_argument("--books", type=Path, help="a folder that keeps the books of size for the next run")
-    options = parser.parse_args()
-    if options.payments is None and not options.quick:
-        options.payments = SIZE
-    return options
+    parser.add_argument("--payments", type=int, help=f"about how many for {_usual()}")
+    parser.add_argument("--books", type=Path, help="a folder that keeps those payments for the next run")
+    return parser.parse_args()
+
+
+def _usual() -> str:
+    return ", ".join(f"{name} ({many:,})" if many else name for name, many in PAYMENTS.items())
 
 
 def _names(text: str) -> list[str]:
