@@ -36,7 +36,7 @@ BENCHES: Mapping[str, Bench] = {
 LONG: Mapping[str, Bench] = {}
 """Those that take longer run only when --only names them."""
 
-IN_TURNS = ("payments", "latency", "refunds", "callbacks", "pages", "isolation")
+IN_TURNS = ("payments", "latency", "refunds", "callbacks", "pages")
 TURNS = 3
 """These are measured one after the other, and all of them again: medians, and none of them has a quieter minute to itself. The
 others have rounds of their own, or take too long."""
