@@ -3,8 +3,9 @@
 import itertools
 import random
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from tests import books
@@ -13,7 +14,8 @@ from tests.dashboard import OTHER_SHOP, SHOP, open_office
 
 from wongate.domain.payment import FINISHED, PaymentStatus
 from wongate.flows import roll_up
-from wongate.reports import register
+from wongate.reports import ends, register
+from wongate.reports.ends import ENDS, windows
 from wongate.reports.register import Filter, Key
 
 PAGE = 17
@@ -39,10 +41,52 @@ def any_filter(chance: random.Random, past: Past, now: datetime) -> Filter:
         "unfinished": True,
         "refunds": True,
         "payment_nos": tuple(row["payment_no"] for row in chance.sample(past.payments, 20)),
+        "about": chance.choice(sorted(ENDS)),
+        "weekday": chance.randint(1, 7),
+        "hour": chance.randint(0, 23),
     }
     chosen = chance.sample(sorted(conditions), chance.randint(0, 3))
     projects = chance.choice(((SHOP,), (SHOP, OTHER_SHOP)))
-    return Filter(projects, **{name: conditions[name] for name in chosen})
+    zone = chance.choice(("Asia/Seoul", "Asia/Kolkata", "America/New_York"))
+    return Filter(projects, zone=zone, **{name: conditions[name] for name in chosen})
+
+
+def moments(wanted: Filter, payment: dict[str, Any], past: Past) -> list[datetime]:
+    """What the filter's period may be about: the payment's creation, or the ends of the kind that is asked for."""
+    if not wanted.about:
+        return [payment["created_at"]]
+    kinds = {
+        "paid": "sale",
+        "declined": "sale",
+        "finished": "sale",
+        "refunded": "refund",
+        "not_refunded": "refund",
+    }
+    statuses = {"paid": "success", "declined": "decline", "refunded": "success", "not_refunded": "decline"}
+    own = {
+        row["operation_id"]: row["kind"]
+        for row in past.operations
+        if row["payment_no"] == payment["payment_no"]
+    }
+    return [
+        row["at"]
+        for row in past.transitions
+        if row["final"]
+        and row["operation_id"] in own
+        and own[row["operation_id"]] == kinds.get(wanted.about, own[row["operation_id"]])
+        and row["status"] == statuses.get(wanted.about, row["status"])
+        and not (wanted.about in ("declined", "finished") and row["payment_status"] == "error")
+    ]
+
+
+def is_within(wanted: Filter, at: datetime) -> bool:
+    local = at.astimezone(ZoneInfo(wanted.zone))
+    return (
+        (wanted.since is None or at >= wanted.since)
+        and (wanted.until is None or at < wanted.until)
+        and wanted.weekday in (None, local.isoweekday())
+        and wanted.hour in (None, local.hour)
+    )
 
 
 def expected(wanted: Filter, *pasts: Past) -> list[dict[str, Any]]:
@@ -59,8 +103,7 @@ def expected(wanted: Filter, *pasts: Past) -> list[dict[str, Any]]:
         for past in pasts
         for row in past.payments
         if row["project_id"] in wanted.project_ids
-        and (wanted.since is None or row["created_at"] >= wanted.since)
-        and (wanted.until is None or row["created_at"] < wanted.until)
+        and any(is_within(wanted, at) for at in moments(wanted, row, past))
         and (not wanted.statuses or row["status"] in wanted.statuses)
         and (not wanted.methods or row["method"] in wanted.methods)
         and (not wanted.sources or row["source"] in wanted.sources)
@@ -102,6 +145,7 @@ async def test_any_filter_shows_the_rows_and_sums_that_it_names(
     database: str, monkeypatch: pytest.MonkeyPatch, added_up: bool, rare: int
 ) -> None:
     monkeypatch.setattr(register, "RARE", rare)  # 0: nothing is rare, everything is looked for by time
+    monkeypatch.setattr(ends, "NEAR", ends.NEAR if rare else -1)
     async with open_office(database) as office:
         now = office.clock.now()
         past = books.draw(SHOP, now, days=20, number=300)
@@ -141,3 +185,31 @@ async def test_a_page_before_a_row_ends_where_the_row_begins(
         async with office.platform.database.read() as tx:
             page = await register.page(tx, wanted, before=key, limit=10)
         assert [row["payment_no"] for row in rows[5:15]] == [row["payment_no"] for row in page]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Seoul", "Asia/Kolkata", "America/New_York", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("weekday, hour", [(7, 1), (7, 2), (None, 0), (7, None), (None, None)])
+@pytest.mark.parametrize("month", [4, 10])  # clocks change within: in New York a week later
+def test_windows_hold_every_moment_of_their_weekday_and_hour_and_little_else(
+    zone: str, weekday: int | None, hour: int | None, month: int
+) -> None:
+    since, until = (
+        datetime(2026, month, 1, 3, 20, tzinfo=UTC),
+        datetime(2026, month + 1, 10, 7, 10, tzinfo=UTC),
+    )
+    parts = windows(since, until, zone, weekday, hour)
+    assert parts is not None
+    wanted = Filter((SHOP,), since=since, until=until, weekday=weekday, hour=hour, zone=zone)
+    at, outside = since, 0
+    while at < until:
+        inside = any(begin <= at < end for begin, end in parts)
+        assert inside or not is_within(wanted, at)
+        outside += inside and not is_within(wanted, at)
+        at += timedelta(minutes=10)
+    assert outside <= 6, "no more than the hour that comes twice"
+
+
+def test_a_period_without_an_end_has_no_windows() -> None:
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    assert windows(since, None, "UTC", 1, None) is None
+    assert windows(datetime(1, 1, 2, tzinfo=UTC), since, "UTC", None, 3) is None

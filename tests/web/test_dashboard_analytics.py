@@ -12,6 +12,7 @@ from tests.books import Past
 from tests.dashboard import OTHER_SHOP, SHOP, Browser, Office, open_office
 
 from wongate.domain.rights import Role
+from wongate.flows import roll_up
 from wongate.web.dashboard_tiles import TEMPLATES
 
 BOARD = "/dashboard/analytics"
@@ -72,6 +73,49 @@ async def test_a_bar_leads_to_the_payments_that_it_counts(database: str) -> None
         expected = sum(operation["code"] == 20301 for operation in past.operations)
         assert shown
         assert expected == int(found[2]) == int(shown[1])
+
+
+@pytest.mark.parametrize("added_up", [False, True])
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"template": "hours"},
+        {"template": "conversion"},
+        {"template": "operations", "kind": "sale"},
+        {"template": "operations", "kind": "refund"},
+        {"template": "declines"},
+    ],
+    ids=lambda form: " ".join(form.values()),
+)
+async def test_each_shape_leads_to_as_many_payments_as_it_says(
+    database: str, form: dict[str, str], added_up: bool
+) -> None:
+    """Also the ones that were paid, declined or given back long after they had been opened."""
+    async with board(database) as (office, browser, _past):
+        while added_up and await roll_up.add_up(office.platform):
+            pass
+        await browser.post(f"{BOARD}/tiles", {**form, "period": "30d"})
+        text = (await browser.get(f"{BOARD}/tiles/8")).text
+        shapes = re.findall(r'<a href="([^"]+)" tabindex="-1"><rect[^>]*><title>[^<]*?(\d+)</title>', text)
+        said = [int(number) for _, number in shapes]
+        assert any(said)
+        some = sorted({*sorted(range(len(said)), key=lambda place: -said[place])[:5], said.index(min(said))})
+        for place in some:
+            page = (await browser.get(unescape(shapes[place][0]) + "&totals=1")).text
+            found = re.search(r"<dt>Payments</dt><dd>(\d+)</dd>", page)
+            assert said[place] == (int(found[1]) if found else 0), shapes[place][0]
+
+
+async def test_each_cell_of_the_hours_table_leads_to_its_payments(database: str) -> None:
+    async with board(database) as (_, browser, _past):
+        text = (await browser.get(f"{BOARD}/tiles/5")).text
+        cells = re.findall(r'<td class="number"><a href="([^"]+)">(\d+)</a>', text)
+        assert 7 * 24 == len(cells)
+        href, number = max(cells, key=lambda cell: int(cell[1]))
+        page = (await browser.get(unescape(href) + "&totals=1")).text
+        assert f"<dt>Payments</dt><dd>{number}</dd>" in page
+        assert "Period: when it was paid" in page
+        assert re.search(r"Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday", page)
 
 
 async def test_tiles_are_added_edited_moved_and_deleted_for_one_person_alone(database: str) -> None:

@@ -19,6 +19,7 @@ from wongate.domain.rights import Role
 from wongate.flows import roll_up
 
 TABLE = "/dashboard/payments"
+SEOUL = ZoneInfo("Asia/Seoul")
 
 
 @asynccontextmanager
@@ -76,6 +77,11 @@ async def test_pages_by_key_show_every_payment_once_and_lead_back_the_same_way(d
         ("refunds=1", lambda row, now: row["refunded"] > 0),
         ("flagged=1", lambda row, now: row["flag"] != ""),
         ("source=page&amount_min=40000", lambda row, now: row["source"] == "page" and row["amount"] >= 40000),
+        (
+            "weekday=7&hour=21",
+            lambda row, now: row["created_at"].astimezone(SEOUL).strftime("%u %H") == "7 21",
+        ),
+        ("weekday=8&hour=24&about=evil&status=error", lambda row, now: row["status"] == "error"),
         ("customer_id=customer7", lambda row, now: row["customer_id"] == "customer7"),
         (
             "period=7d&status=success",
@@ -220,6 +226,31 @@ async def test_chips_take_one_condition_away_each(database: str) -> None:
             f"{TABLE}?status=decline&status=error&code=20105",
             f"{TABLE}?status=decline&status=error&period=7d",
         } == urls
+
+
+@pytest.mark.parametrize(
+    "language, said",
+    [
+        ("en", ["Period: when it was paid", "Sunday"]),
+        ("ko", ["기간: 결제 완료 시각", "일요일"]),
+        ("ru", ["Период: по времени оплаты", "воскресенье"]),
+    ],
+)
+async def test_an_hour_of_the_week_is_three_chips_in_each_language(
+    database: str, language: str, said: list[str]
+) -> None:
+    async with shop(database, number=5) as (office, browser, _past):
+        async with office.platform.database.transaction() as tx:
+            await tx.execute("UPDATE person SET language = $1", language)
+        text = (await browser.get(f"{TABLE}?about=paid&weekday=7&hour=9")).text
+        block = re.search(r'<ul class="chips active".*?</ul>', text, re.S)
+        assert block
+        chips = [unescape(chip).strip() for chip in re.findall(r"<a [^>]*>(?:<[^>]*>)?([^<]+)", block[0])]
+        assert [*said, "09:00 – 09:59"] == [chip for chip in chips if chip]
+        for name, value in (("about", "paid"), ("weekday", "7"), ("hour", "9")):
+            field = re.search(rf'<select id="{name}".*?</select>', text, re.S)
+            assert field
+            assert f'<option value="{value}" selected>' in field[0]
 
 
 async def test_a_filter_set_is_kept_for_its_maker_alone(database: str) -> None:

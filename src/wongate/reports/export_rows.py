@@ -51,7 +51,7 @@ def _statement(
     wanted: Filter, columns: Sequence[str], zone: str, cell: Callable[[Column, str], str]
 ) -> tuple[str, list[Any]]:
     """Oldest first. The sale is looked up only where a column or condition asks for it."""
-    conditions = Conditions(wanted)
+    conditions = Conditions(wanted, whole=True)
     place = f"${len(conditions.values) + 2}::text"
     cells = ", ".join(cell(COLUMNS[name], place) for name in columns)
     needs_sale = wanted.codes or any("o." in COLUMNS[name].sql for name in columns)

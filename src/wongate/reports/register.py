@@ -11,6 +11,7 @@ from typing import Any
 from wongate.connections.database import Tx
 from wongate.domain import codes
 from wongate.domain.payment import FINISHED, PaymentStatus, payment_key
+from wongate.reports.ends import ENDED, ENDS, payments_near, windows
 from wongate.reports.spans import closed_until, split
 
 PAGE = 50
@@ -20,7 +21,8 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What to show; empty conditions let everything through. `since` and `until` are about the payment's creation, half open."""
+    """What to show; empty conditions let everything through. The period, half open, is about the payment's creation, or about
+    an end that `about` names (`ENDS`); `weekday` (1 is Monday) and `hour` narrow it down in the zone `zone`."""
 
     project_ids: tuple[int, ...]
     since: datetime | None = None
@@ -37,12 +39,17 @@ class Filter:
     unfinished: bool = False
     refunds: bool = False  # something has gone back, or is on its way back
     payment_nos: tuple[int, ...] = ()
+    about: str = ""
+    weekday: int | None = None
+    hour: int | None = None
+    zone: str = ""
 
     @property
     def is_summed(self) -> bool:
         """Whether hours already added up can answer for it."""
-        narrow = self.customer_id, self.flagged, self.failing, self.is_at_work, self.payment_nos
-        return not any(narrow) and self.amount_min is None and self.amount_max is None
+        narrow = self.customer_id, self.flagged, self.failing, self.is_at_work, self.payment_nos, self.about
+        within = self.amount_min, self.amount_max, self.weekday, self.hour
+        return not any(narrow) and within == (None, None, None, None)
 
     @property
     def is_at_work(self) -> bool:
@@ -79,18 +86,24 @@ _NOT_DECLINED = frozenset({codes.SUCCESS, codes.AWAITING, codes.AWAITING_PROVIDE
 
 
 class Conditions:
-    """Conditions with numbered parameters; $1 is the project. `summed`: about rows of `payment_sum`, the same parameters."""
+    """Conditions with numbered parameters; $1 is the project. `summed`: about rows of `payment_sum`, the same parameters.
+    `whole`: every row is wanted, not some of the newest."""
 
-    def __init__(self, wanted: Filter, *, summed: bool = False) -> None:
+    def __init__(self, wanted: Filter, *, summed: bool = False, whole: bool = False) -> None:
         self.values: list[Any] = []
         self.texts: list[str] = []
+        if wanted.about:
+            self._add_end(wanted, whole)
+        else:
+            self.texts += self._times("p.created_at", wanted)
         for text, value in (
-            ("p.created_at >= {}", wanted.since),
-            ("p.created_at < {}", wanted.until),
             ("p.status = ANY({})", wanted.statuses or None),
             ("p.method = ANY({})", wanted.methods or None),
             ("p.source = ANY({})", wanted.sources or None),
-            ("p.code = ANY({})" if summed else "o.code = ANY({})", wanted.codes or None),
+            (
+                "p.code = ANY({})" if summed else "o.code = ANY({})",
+                None if wanted.about == "declined" else wanted.codes or None,
+            ),
             ("p.customer_id = {}", wanted.customer_id or None),
             ("p.amount >= {}", wanted.amount_min),
             ("p.amount <= {}", wanted.amount_max),
@@ -109,13 +122,34 @@ class Conditions:
         if wanted.is_at_work:
             self.texts.append(_AT_WORK)
 
+    def _times(self, moment: str, wanted: Filter) -> Iterator[str]:
+        if wanted.since is not None:
+            yield f"{moment} >= {self._place(wanted.since)}"
+        if wanted.until is not None:
+            yield f"{moment} < {self._place(wanted.until)}"
+        for unit, value in (("isodow", wanted.weekday), ("hour", wanted.hour)):
+            if value is not None:
+                zone = self._place(wanted.zone)
+                yield f"extract({unit} FROM {moment} AT TIME ZONE {zone})::int = {self._place(value)}"
+
+    def _add_end(self, wanted: Filter, whole: bool) -> None:
+        """Looked up for one payment after the other, as OFFSET says, or for all of them at once."""
+        texts = [ENDS[wanted.about], *self._times("t.at", wanted)]
+        if wanted.codes and wanted.about == "declined":
+            texts.append(f"t.code = ANY({self._place(wanted.codes)})")
+        ended = f"{ENDED.format('transition')} AND {' AND '.join(texts)} AND t.project_id = p.project_id"
+        one_by_one = f"EXISTS ({ended} AND e.payment_no = p.payment_no OFFSET 0)"
+        self.texts.append(f"p.payment_no IN ({ended})" if whole else one_by_one)
+        if wanted.until is not None:
+            self.add("p.created_at < {}", wanted.until)  # nothing ends before it begins
+
     def add(self, text: str, *values: Any) -> None:
         """`text` with one pair of braces per value."""
-        places = []
-        for value in values:
-            self.values.append(list(value) if isinstance(value, tuple) else value)
-            places.append(f"${len(self.values) + 1}")
-        self.texts.append(text.format(*places))
+        self.texts.append(text.format(*(self._place(value) for value in values)))
+
+    def _place(self, value: Any) -> str:
+        self.values.append(list(value) if isinstance(value, tuple) else value)
+        return f"${len(self.values) + 1}"
 
     def __str__(self) -> str:
         return "".join(f" AND {text}" for text in self.texts)
@@ -160,6 +194,10 @@ async def _named(tx: Tx, wanted: Filter) -> Filter:
     look for them among all others (1.8 s at a million for a code that nobody got)."""
     if wanted.payment_nos:
         return wanted
+    parts = windows(wanted.since, wanted.until, wanted.zone, wanted.weekday, wanted.hour)
+    if wanted.about and parts is not None:
+        found = await payments_near(tx, wanted.project_ids, wanted.about, parts)
+        return wanted if found is None else replace(wanted, payment_nos=tuple(found) or (0,))
     for name in _rare_ones(wanted):
         codes_wanted = [list(wanted.codes)] if name == "declined" else []
         rows = await tx.fetch(
@@ -215,7 +253,7 @@ _SUMS = (
 
 
 async def _totals_counted(tx: Tx, wanted: Filter) -> list[Row]:
-    conditions = Conditions(await _named(tx, wanted))
+    conditions = Conditions(await _named(tx, wanted), whole=True)
     rows = await tx.fetch(
         f"{_SUMS} FROM (SELECT p.status, p.currency, 1 AS payments, p.amount, p.captured, p.refunded "
         f"FROM payment p {_sale_for(wanted)}WHERE p.project_id = ANY($1){conditions}) found GROUP BY 1, 2 ORDER BY 1, 2",
@@ -232,7 +270,7 @@ def _sale_for(wanted: Filter) -> str:
 
 async def stream(tx: Tx, wanted: Filter) -> AsyncIterator[Row]:
     """All rows, oldest first, through a cursor: memory stays flat however many there are. Wants a transaction."""
-    conditions = Conditions(wanted)
+    conditions = Conditions(wanted, whole=True)
     cursor = tx.cursor(
         f"SELECT {_COLUMNS} {_FROM} WHERE p.project_id = ANY($1){conditions} ORDER BY p.created_at, p.payment_no",
         list(wanted.project_ids),

@@ -18,16 +18,14 @@ from wongate.web.dashboard_payments import HOME as PAYMENTS
 from wongate.web.dashboard_shell import N_
 from wongate.web.dashboard_tiles import TEMPLATES, Tile
 
-PAID = "success,partially refunded,refunded"
-"""The statuses of a payment whose money came in."""
-
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of the table twin; `href` leads to its payments."""
+    """A row of the table twin; `href` leads to its payments, `hrefs` to those of each cell behind the first."""
 
     cells: Sequence[str | int]
     href: str = ""
+    hrefs: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

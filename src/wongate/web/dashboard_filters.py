@@ -20,6 +20,27 @@ PERIODS = {
     "7d": N_("7 days"),
     "30d": N_("30 days"),
 }
+ABOUT = {
+    "": N_("when it was opened"),
+    "paid": N_("when it was paid"),
+    "declined": N_("when it was declined"),
+    "finished": N_("when it was paid or declined"),
+    "refunded": N_("when money went back"),
+    "not_refunded": N_("when a refund was declined"),
+    "ended": N_("when anything of it ended"),
+}
+"""What a period, a weekday and an hour are about (`register.Filter`)."""
+
+WEEKDAYS = {
+    1: N_("Monday"),
+    2: N_("Tuesday"),
+    3: N_("Wednesday"),
+    4: N_("Thursday"),
+    5: N_("Friday"),
+    6: N_("Saturday"),
+    7: N_("Sunday"),
+}
+HOURS = {hour: f"{hour:02}:00 – {hour:02}:59" for hour in range(24)}
 STATUS_NAMES = {
     PaymentStatus.SUCCESS: N_("Paid"),
     PaymentStatus.PARTIALLY_REFUNDED: N_("Partially refunded"),
@@ -60,7 +81,18 @@ QUICK: Sequence[tuple[str, Mapping[str, str]]] = (
 """One-click filters, in the order shown."""
 
 _SEVERAL = ("status", "source", "code", "project_ids")
-_SINGLE = ("period", "since", "until", "customer_id", "amount_min", "amount_max", *TICKS)
+_SINGLE = (
+    "period",
+    "since",
+    "until",
+    "about",
+    "weekday",
+    "hour",
+    "customer_id",
+    "amount_min",
+    "amount_max",
+    *TICKS,
+)
 NAMES = (*_SEVERAL, *_SINGLE)
 
 
@@ -128,6 +160,7 @@ def filter_of(asked: Asked, own_projects: Sequence[int], now: datetime, zone: st
     named = asked.several("project_ids")
     chosen = tuple(project_id for project_id in own_projects if str(project_id) in named)
     since, until = _period(asked.one("period"), now, zone)
+    about, weekday, hour = asked.one("about"), _number(asked.one("weekday")), _number(asked.one("hour"))
     return Filter(
         project_ids=chosen or tuple(own_projects),
         since=moment_of(asked.one("since"), zone) or since,
@@ -142,6 +175,10 @@ def filter_of(asked: Asked, own_projects: Sequence[int], now: datetime, zone: st
         failing=asked.one("failing") == "1",
         unfinished=asked.one("unfinished") == "1",
         refunds=asked.one("refunds") == "1",
+        about=about if about in ABOUT else "",
+        weekday=weekday if weekday in WEEKDAYS else None,
+        hour=hour if hour in HOURS else None,
+        zone=zone if asked.one("weekday") or asked.one("hour") else "",
     )
 
 
@@ -193,6 +230,12 @@ def _in_words(name: str, value: str, translate: Callable[[str], str], won: Calla
     if name in known:
         return translate(known[name].get(value, value))
     number = _number(value)
+    if name == "about" and value in ABOUT:
+        return f"{translate('Period')}: {translate(ABOUT[value])}"
+    if name == "weekday" and number in WEEKDAYS:
+        return translate(WEEKDAYS[number])
+    if name == "hour" and number in HOURS:
+        return HOURS[number]
     if name == "code" and number is not None:
         return f"{value} {codes.message(number)}"
     if name in ("amount_min", "amount_max") and number is not None:
@@ -208,6 +251,9 @@ _LABELS = {
     "amount_min": N_("Amount from"),
     "amount_max": N_("Amount up to"),
     "code": N_("Code"),
+    "about": N_("The period is about"),
+    "weekday": N_("Weekday"),
+    "hour": N_("Hour"),
 }
 
 

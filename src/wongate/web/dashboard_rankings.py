@@ -11,7 +11,7 @@ from wongate.reports import analytics
 from wongate.reports.analytics import Ask, Sum
 from wongate.web import dashboard_charts as charts
 from wongate.web.dashboard_charts import Bar, Part
-from wongate.web.dashboard_drawings import PAID, Drawn, Line, Speech, growth, link, picture
+from wongate.web.dashboard_drawings import Drawn, Line, Speech, growth, link, picture
 from wongate.web.dashboard_filters import SOURCE_NAMES
 from wongate.web.dashboard_series import ENDINGS, KINDS
 from wongate.web.dashboard_shell import N_
@@ -25,7 +25,7 @@ async def declined(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
     bars, lines = [], []
     for code, total in found:
         name = f"{code} {codes.message(code)}"
-        place = link(ask, ask.since, ask.until, status="decline", code=str(code))
+        place = link(ask, ask.since, ask.until, about="declined", code=str(code))
         hint = f"{name}: {say.number(total.operations)}"
         bars.append(Bar(name, [Part("bad", total.operations, hint, place)]))
         lines.append(
@@ -51,7 +51,7 @@ async def customers(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
     found = await analytics.customers(tx, ask)
     bars, lines = [], []
     for customer_id, total in found:
-        place = link(ask, ask.since, ask.until, status=PAID, customer_id=customer_id)
+        place = link(ask, ask.since, ask.until, about="paid", customer_id=customer_id)
         hint = f"{customer_id}: {say.won(total.amount)}"
         bars.append(Bar(customer_id, [Part("main", total.amount, hint, place)]))
         lines.append(Line([customer_id, total.operations, total.amount], place))
@@ -69,16 +69,16 @@ async def customers(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
 async def hours(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
     found = await analytics.by_hour(tx, ask)
     days = get_day_names("abbreviated", locale=say.language)
-    place = link(ask, ask.since, ask.until, status=PAID)
     grid, lines = [], []
     for weekday in range(1, 8):
         name = str(days[weekday - 1])
         counts = [found.get((weekday, hour), Sum()).operations for hour in range(24)]
         hints = [f"{name} {hour:02}:00: {say.number(count)}" for hour, count in enumerate(counts)]
-        grid.append(
-            Bar(name, [Part("main", count, hint, place) for count, hint in zip(counts, hints, strict=True)])
-        )
-        lines.append(Line([name, *counts]))
+        of_day = {"about": "paid", "weekday": str(weekday)}
+        places = [link(ask, ask.since, ask.until, **of_day, hour=str(hour)) for hour in range(24)]
+        cells = zip(counts, hints, places, strict=True)
+        grid.append(Bar(name, [Part("main", *cell) for cell in cells]))
+        lines.append(Line([name, *counts], link(ask, ask.since, ask.until, **of_day), places))
     best = max(found, key=lambda key: found[key].operations, default=None)
     clock = [f"{hour:02}" for hour in range(24)]
     return Drawn(
@@ -117,7 +117,9 @@ async def pivot(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
             *(f"{say.text(KINDS[kind])}: {say.text(ENDINGS[ending][0])}" for kind, ending in across),
             total,
         ],
-        [*lines, Line([total, *edge, sum(edge)], link(ask, ask.since, ask.until))] if lines else [],
+        [*lines, Line([total, *edge, sum(edge)], link(ask, ask.since, ask.until, about="ended"))]
+        if lines
+        else [],
         svg=picture(tile, bars, say, spoken),
     )
 
@@ -130,13 +132,13 @@ Row = tuple[str, str, Mapping[tuple[str, str], Sum]]
 async def _down(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Sequence[Row]:
     if tile.down == "time":
         buckets = await analytics.series(tx, ask)
-        return [(say.bucket(b, ask), link(ask, b.since, b.until), b.sums) for b in buckets]
+        return [(say.bucket(b, ask), link(ask, b.since, b.until, about="ended"), b.sums) for b in buckets]
     if tile.down == "project":
         parts = {str(number): replace(ask, project_ids=(number,)) for number in ask.project_ids}
     else:
         sources = ask.sources or tuple(SOURCE_NAMES)
         parts = {say.text(SOURCE_NAMES[source]): replace(ask, sources=(source,)) for source in sources}
     return [
-        (label, link(part, part.since, part.until), await analytics.totals(tx, part))
+        (label, link(part, part.since, part.until, about="ended"), await analytics.totals(tx, part))
         for label, part in parts.items()
     ]

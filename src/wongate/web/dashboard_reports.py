@@ -58,15 +58,6 @@ EVERY = {
     Every.WEEK: N_("every week"),
     Every.MONTH: N_("every month"),
 }
-WEEKDAYS = {
-    1: N_("Monday"),
-    2: N_("Tuesday"),
-    3: N_("Wednesday"),
-    4: N_("Thursday"),
-    5: N_("Friday"),
-    6: N_("Saturday"),
-    7: N_("Sunday"),
-}
 ERRORS = (
     N_("You may not make reports any more."),
     N_("You have no access to these projects any more."),
@@ -384,7 +375,7 @@ def _names() -> Mapping[str, Any]:
         "states": STATES,
         "mail_states": MAIL_STATES,
         "every_names": EVERY,
-        "weekdays": WEEKDAYS,
+        "weekdays": filters.WEEKDAYS,
         "month_days": [(day, str(day)) for day in range(1, 32)],
         "formats": [(name, name.upper()) for name in FORMATS],
     }

@@ -7,7 +7,6 @@ from wongate.reports import analytics
 from wongate.reports.analytics import Ask, Bucket, Sum
 from wongate.web.dashboard_charts import Bar, Part, Spoken
 from wongate.web.dashboard_drawings import (
-    PAID,
     Drawn,
     Line,
     Speech,
@@ -26,8 +25,13 @@ ENDINGS = {
     "decline": (N_("Declined"), "bad"),
     "error": (N_("Not accepted"), "quiet"),
 }
-LEADS_TO = {"success": PAID, "decline": "decline", "error": "error"}
-"""Statuses of the payments behind an ending."""
+_AIMS: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("sale", "success"): {"about": "paid"},
+    ("sale", "decline"): {"about": "declined"},
+    ("sale", "error"): {"status": "error"},
+    ("refund", "success"): {"about": "refunded"},
+    ("refund", "decline"): {"about": "not_refunded"},
+}
 
 
 async def conversion(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
@@ -45,7 +49,7 @@ async def conversion(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
         ]
         bars.append(Bar(label, parts))
         share = say.share(good, good + bad)
-        lines.append(Line([label, good, bad, share], link(ask, bucket.since, bucket.until)))
+        lines.append(Line([label, good, bad, share], link(ask, bucket.since, bucket.until, about="finished")))
     good, bad = (together(buckets, "sale", status).operations for status in words)
     then = await analytics.totals(tx, ask.before) if tile.compare else {}
     was_good, was_bad = (then.get(("sale", status), Sum()).operations for status in words)
@@ -82,10 +86,8 @@ def _ended(
 
 
 def _aim(kind: str, ending: str) -> Mapping[str, str]:
-    """What the payments behind an ending have in common; those of both types together nothing."""
-    if kind == "refund":
-        return {"refunds": "1"}
-    return {"status": LEADS_TO[ending]} if kind else {}
+    """What the payments have in common of which such an operation ended so; no type means either."""
+    return _AIMS.get((kind, ending), {"about": "ended"})
 
 
 async def turnover(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
@@ -95,7 +97,7 @@ async def turnover(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
     for bucket in buckets:
         label = say.bucket(bucket, ask)
         paid, back = bucket.of("sale", "success").amount, bucket.of("refund", "success").amount
-        to_paid = link(ask, bucket.since, bucket.until, status=PAID)
+        to_paid = link(ask, bucket.since, bucket.until, about="paid")
         bars.append(Bar(label, [Part("main", paid, f"{label}: {words[0]} {say.won(paid)}", to_paid)]))
         lines.append(Line([label, paid, back, paid - back], to_paid))
     paid, back = together(buckets, "sale", "success").amount, together(buckets, "refund", "success").amount
@@ -121,7 +123,7 @@ async def speed(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
     for bucket in buckets:
         label, paid = say.bucket(bucket, ask), bucket.of("sale", "success")
         mean = round(paid.seconds / paid.operations) if paid.operations else 0
-        place = link(ask, bucket.since, bucket.until, status=PAID)
+        place = link(ask, bucket.since, bucket.until, about="paid")
         bars.append(Bar(label, [Part("main", mean, f"{label}: {say.span(mean)}", place)]))
         lines.append(Line([label, paid.operations, say.span(mean) if paid.operations else "–"], place))
     paid = together(buckets, "sale", "success")
@@ -160,7 +162,7 @@ async def operations(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
             for ending, value in values.items()
         ]
         bars.append(Bar(label, parts))
-        lines.append(Line([label, *values.values()], link(ask, bucket.since, bucket.until)))
+        lines.append(Line([label, *values.values()], link(ask, bucket.since, bucket.until, about="ended")))
     whole = sum(bar.total for bar in bars)
     then = await analytics.totals(tx, ask.before) if tile.compare else {}
     was = sum(tile.value(total) for (kind, _), total in then.items() if kind in kinds)
