@@ -520,6 +520,43 @@ async def test_what_stays_unknown_for_a_day_is_flagged_and_never_called_a_declin
 
 
 @pytest.mark.parametrize("done", [True, False])
+async def test_a_refused_repetition_of_a_part_is_no_decline_of_it(open_world: OpenWorld, done: bool):
+    """NICEPAY asks for the cancel again (2056) and has done it all the same: the second one finds too little left. An inquiry
+    does not tell of a part (N-11); the remainder after a later refund does."""
+    async with open_world(account=QUICK) as world:
+        sale = await world.paid_sale()
+        await sale.fault("cancel", "code", code="2056", committed=done)
+        await sale.refund(payment__amount=700, payment__currency="KRW")
+        await world.work()
+        if not done:
+            await sale.fault("cancel", "code", code="2026")
+        await world.pass_time(7200, step_s=300)
+        assert 2 == await world.simulator.calls(await sale.moid(), "cancel")
+        assert [(700, "processing", "29999")] == await refunds(sale)
+        await sale.refund(payment__amount=100, payment__currency="KRW")
+        await world.pass_time(120, step_s=60)
+        expected = (700, "success", "0") if done else (700, "decline", "20504")
+        assert [expected, (100, "success", "0")] == await refunds(sale)
+        assert (800 if done else 100) == await cancelled(sale)
+
+
+async def test_a_part_that_was_certainly_not_done_is_declined_when_its_repetition_is_refused(
+    open_world: OpenWorld,
+):
+    async with open_world(account=QUICK) as world:
+        sale = await world.paid_sale()
+        await sale.fault("cancel", "reset")
+        await sale.refund(payment__amount=300, payment__currency="KRW")
+        await world.work()
+        await sale.refund(payment__amount=200, payment__currency="KRW")
+        while "success" != (await refunds(sale))[1][1]:
+            await world.pass_time(60, step_s=60)
+        await sale.fault("cancel", "code", code="2026")
+        await world.pass_time(180, step_s=60)
+        assert [(300, "decline", "20504"), (200, "success", "0")] == await refunds(sale)
+
+
+@pytest.mark.parametrize("done", [True, False])
 async def test_the_remainder_after_a_later_refund_tells_of_the_one_before(open_world: OpenWorld, done: bool):
     """N-12: nothing else that NICEPAY says tells of a partial cancel. One that was not done is sent again, and only then."""
     async with open_world(account=QUICK) as world:

@@ -63,6 +63,11 @@ def _is_whole(case: Case, refund: Operation) -> bool:
     return refund.amount == case.payment.captured and case.payment.refunded == 0
 
 
+def _empties(case: Case, refund: Operation) -> bool:
+    """Does it take all that is left? Then an inquiry tells of it, and a second cancel of it takes nothing more."""
+    return refund.amount == case.payment.captured - case.payment.refunded
+
+
 def _may_go(case: Case, refund: Operation) -> bool:
     """One cancel at a time, the oldest first. Behind a single one of unknown outcome that is quiet the next one goes: what it
     leaves over tells of both (N-12)."""
@@ -85,7 +90,7 @@ def _is_calling(others: Iterable[Operation]) -> bool:
 def _is_quiet(case: Case, unknown: Operation) -> bool:
     """Whatever was sent for it has been done by now, or never will be; and nothing more will be sent by itself."""
     details = unknown.details
-    if details.get("may_repeat") or "refused" in details or int(details.get("rungs", 0)) < QUIET_LOOKS:
+    if details.get("may_repeat") or int(details.get("rungs", 0)) < QUIET_LOOKS:
         return False
     sent_at = details.get("repeat_at") or details["unclear_since"]
     return case.now >= datetime.fromisoformat(sent_at) + QUIET_AFTER
@@ -154,11 +159,11 @@ def book_refund(case: Case, refund: Operation, outcome: Outcome) -> bool:
         case.move(refund, Event.APPROVED, code=codes.SUCCESS, reference=outcome.reference, details=details)
         wake_next(case)
         return False
-    if isinstance(outcome, Declined) and repeated and not outcome.already_done:
-        _hold_refusal(case, refund, outcome)
-        return False
-    if isinstance(outcome, Declined) and not repeated:
+    if isinstance(outcome, Declined) and (not repeated or refund.details.get("undone")):
         decline(case, refund, outcome)
+        return False
+    if isinstance(outcome, Declined) and not outcome.already_done:
+        _hold_refusal(case, refund, outcome)
         return False
     if isinstance(outcome, NotSent):
         case.move(
@@ -201,8 +206,12 @@ def _learn_from_remainder(case: Case, left: int | None) -> None:
     if left == without - refund.amount:
         case.move(refund, Event.APPROVED, code=codes.SUCCESS, note="the remainder after a later cancel")
         wake_next(case)
+    elif left == without and "refused" in refund.details:
+        case.move(refund, Event.DECLINED, code=refund.details["refused"], note="refused, and not done before")
+        wake_next(case)
     elif left == without:
-        case.change(refund, details={**refund.details, "may_repeat": True}, wake_at=case.now)
+        undone = {"may_repeat": True, "undone": True}
+        case.change(refund, details={**refund.details, **undone}, wake_at=case.now)
 
 
 def _hold_refusal(case: Case, refund: Operation, refusal: Declined) -> None:
@@ -264,8 +273,7 @@ async def ask(platform: Platform, door: Door, project: Project, operation: Opera
         if refund is None:
             return _own_intent(case, operation, Stage.REPEATING)
         case.note(refund, exchange)
-        empties = refund.amount == case.payment.captured - case.payment.refunded
-        if standing is Standing.CANCELLED and empties:
+        if standing is Standing.CANCELLED and _empties(case, refund):
             case.move(refund, Event.APPROVED, code=codes.SUCCESS, note="inquiry: cancelled")
             wake_next(case)
             return None
@@ -284,9 +292,8 @@ def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[
     if "refused" in refund.details:
         _book_held_refusal(case, refund, standing)
         return None
-    empties = refund.amount == case.payment.captured - case.payment.refunded
     may = standing is Standing.APPROVED and (
-        (empties and _repeats(refund) < REPEATS_MAX) or refund.details.get("may_repeat")
+        (_empties(case, refund) and _repeats(refund) < REPEATS_MAX) or refund.details.get("may_repeat")
     )
     if not may or _is_calling(case.operations.values()):
         next_rung(case, refund)
@@ -300,6 +307,7 @@ def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[
         **refund.details,
         "repeats": _repeats(refund) + 1,
         "may_repeat": False,
+        "undone": bool(refund.details.get("undone") and refund.details.get("may_repeat")),
         "repeat_at": a_minute_on.isoformat(),
         "rungs": 0,
     }
@@ -307,8 +315,9 @@ def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[
 
 
 def _book_held_refusal(case: Case, refund: Operation, standing: Standing) -> None:
+    """Of a part the inquiry does not tell (N-11): its first cancel may have been done, and the repetition refused for that."""
     holds_at = datetime.fromisoformat(refund.details["refused_at"]) + REFUSAL_HOLDS_AFTER
-    if standing is Standing.APPROVED and case.now >= holds_at:
+    if standing is Standing.APPROVED and _empties(case, refund) and case.now >= holds_at:
         case.move(refund, Event.DECLINED, code=refund.details["refused"], note="refused, and not done since")
         wake_next(case)
     else:
