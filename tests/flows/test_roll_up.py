@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.web.payer import Payer, page_path, window_of
-from tests.world import OpenWorld, World
+from tests.world import PROJECT_ID, OpenWorld, World
 
 from wongate.domain.payment import FINISHED
 from wongate.flows import roll_up
@@ -154,6 +154,26 @@ async def test_sums_follow_sales_tries_refunds_and_midnights(open_world: OpenWor
             tuple(row)
             for row in await world.rows("SELECT refunded, status FROM payment_sum WHERE with_refunds")
         }
+
+
+async def test_a_result_that_is_committed_long_after_its_moment_is_found_by_its_unfinished_hour(
+    open_world: OpenWorld,
+) -> None:
+    """Its transition lies further back than a step looks, and nobody will wake its operation any more."""
+    unfinished = "SELECT coalesce(sum(payments), 0)::int FROM payment_sum WHERE NOT finished"
+    async with open_world(limit_time_s=4 * HOUR_S) as world:
+        await world.sale()  # nobody comes back
+        await live(world, hours=2)
+        assert 1 == await world.value(unfinished)
+        await world.pass_time(3 * HOUR_S, HOUR_S)
+        async with world.platform.database.transaction() as tx:
+            await tx.execute(
+                "UPDATE transition SET at = at - interval '4 hours' WHERE project_id = $1 AND final",
+                PROJECT_ID,
+            )
+        await add_up(world)
+        assert 0 == await world.value(unfinished)
+        assert "decline" == await world.value("SELECT status FROM payment_sum")
 
 
 async def test_a_worker_that_was_away_for_months_catches_up(open_world: OpenWorld) -> None:
