@@ -118,6 +118,7 @@ CREATE TABLE customer_day (
     amount bigint NOT NULL,
     CONSTRAINT customer_day_pkey PRIMARY KEY (project_id, since, customer_id, source)
 );
+CREATE INDEX customer_day_best ON public.customer_day USING btree (project_id, source, since, amount DESC);
 
 CREATE TABLE customer_month (
     project_id bigint NOT NULL,
@@ -128,6 +129,7 @@ CREATE TABLE customer_month (
     amount bigint NOT NULL,
     CONSTRAINT customer_month_pkey PRIMARY KEY (project_id, since, customer_id, source)
 );
+CREATE INDEX customer_month_best ON public.customer_month USING btree (project_id, source, since, amount DESC);
 
 CREATE TABLE difference (
     project_id bigint NOT NULL,

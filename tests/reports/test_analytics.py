@@ -146,10 +146,39 @@ async def test_top_customers_are_the_same_from_months_days_and_rows(database: st
                 for wanted in asks:
                     rows = ends(past, wanted.since, wanted.until)
                     shown = [row for row in rows if row["source"] in (wanted.sources or ("gate", "page"))]
-                    assert top_customers(shown) == await analytics.customers(tx, wanted), wanted
+                    for depths in (analytics.DEPTHS, (2,), (12, 40), ()):
+                        assert top_customers(shown) == await analytics.customers(tx, wanted, depths), wanted
             while await roll_up.add_up(office.platform):
                 pass
         assert 2 <= await office.value("SELECT count(DISTINCT since) FROM customer_month")
+
+
+async def test_top_customers_of_a_year_read_the_heads_of_its_months_alone(database: str) -> None:
+    until = datetime(2026, 11, 1, tzinfo=UTC)
+    wanted = Ask((SHOP,), datetime(2025, 11, 1, tzinfo=UTC), until, "UTC")
+    async with open_office(database) as office, office.platform.database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO added_up (project_id, until) VALUES ($1, $2)", SHOP, until + timedelta(days=1)
+        )
+        await tx.execute(
+            "INSERT INTO customer_month (project_id, since, customer_id, source, sales, amount) SELECT $1, month, "
+            "'customer' || n, source, 1, CASE WHEN n <= 20 THEN 100000 - n ELSE 1000 + n END FROM generate_series(1, 1000) n, "
+            "unnest('{gate,page}'::text[]) source, "
+            "generate_series('2025-11-01Z'::timestamptz, '2026-10-01Z'::timestamptz, '1 month') month",
+            SHOP,
+        )
+        await tx.execute("ANALYZE customer_month")
+        before = await rows_read(tx)
+        best = await analytics.customers(tx, wanted)
+        rows = await rows_read(tx) - before
+        assert [(f"customer{n}", Sum(24, 24 * (100_000 - n))) for n in range(1, 11)] == list(best)
+        assert rows < 4_000, f"{rows} of 24,000 rows were read"
+
+
+async def rows_read(tx: Any) -> int:
+    """Of the months' sums and their indexes, by this transaction."""
+    statement = "SELECT sum(pg_stat_get_xact_tuples_returned(oid))::bigint FROM pg_class WHERE relname ~ '^customer_month'"
+    return int(await tx.fetchval(statement))
 
 
 async def test_adding_up_again_and_by_several_workers_changes_nothing(database: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import asyncpg
 from tests.world import PROJECT_ID, OpenWorld, World
@@ -120,6 +120,8 @@ async def test_a_worker_that_slept_past_its_lease_moves_nothing(open_world: Open
         assert before == await world.fingerprint()
 
 
+Look = Callable[[Tx, datetime], Awaitable[object]]
+
 COPIES = 5_000
 LANES = 300
 
@@ -153,14 +155,14 @@ async def let_wait(url: str) -> None:
         await connection.close()
 
 
-async def rows_touched(tx: Tx, look: Callable[[], Awaitable[object]]) -> int:
+async def rows_touched(tx: Tx, look: Look, now: datetime) -> int:
     """Index entries and rows that PostgreSQL went through in the tables that wait."""
     statement = (
         "SELECT sum(pg_stat_get_xact_tuples_returned(oid)) FROM pg_class "
         "WHERE relname ~ '^(operation|callback|notice)' AND relkind IN ('r', 'i')"
     )
     before = await tx.fetchval(statement)
-    await look()
+    await look(tx, now)
     return int(await tx.fetchval(statement) - before)
 
 
@@ -174,11 +176,12 @@ async def test_looking_for_what_is_due_costs_the_same_however_much_waits(
         async with world.platform.database.transaction() as tx:
             for _ in range(8):  # PostgreSQL plans the first five for their parameters, later ones for any
                 assert 1 == len(await callbacks.lanes_due(tx, now))
-                for look in (
+                looks: tuple[Look, ...] = (
                     callbacks.lanes_due,
                     payments.projects_to_wake,
                     notices.projects_to_wake,
                     resends.projects_asked,
-                ):
-                    touched = await rows_touched(tx, lambda look=look: look(tx, now))
-                    assert touched <= 4, f"{look.__module__}.{look.__name__} went through {touched} rows"
+                )
+                for look in looks:
+                    touched = await rows_touched(tx, look, now)
+                    assert touched <= 4, f"{look} went through {touched} rows"

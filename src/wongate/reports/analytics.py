@@ -4,16 +4,19 @@ SELECT only. An operation counts where it ended; `error` (an invalid request) is
 success / (success + decline) and nothing else (E-33).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from wongate.connections.database import Tx
-from wongate.reports.spans import calendar, closed_until, split
+from wongate.reports.spans import DAYS, MONTHS, Calendar, Period, Unit, calendar, closed_until, split
 
 TOP = 10
+DEPTHS = (64, 1024)
+"""Places of each customers' list that are looked at, and at the second try."""
+
 HOURLY_UP_TO = timedelta(days=2)
 DAILY_UP_TO = timedelta(days=93)
 """Longer periods are drawn month by month."""
@@ -167,30 +170,105 @@ async def by_hour(tx: Tx, ask: Ask) -> dict[tuple[int, int], Sum]:
     return {(row["weekday"], row["hour"]): Sum(row["operations"], row["amount"]) for row in rows}
 
 
-async def customers(tx: Tx, ask: Ask) -> Sequence[tuple[str, Sum]]:
-    """Who paid most: successful sales, their number and won."""
+async def customers(tx: Tx, ask: Ask, depths: Sequence[int] = DEPTHS) -> Sequence[tuple[str, Sum]]:
+    """Who paid most: successful sales, their number and won.
+
+    Each day and each month has a list of its customers, the best first. Whoever is on the first `depth` places of none of them
+    has paid at most what stands on these last places, all together: the Top 10 is found once its last one has paid more. Exact
+    sums are made of those alone who could be among them. Where no customer stands out the last resort adds up everybody.
+    """
     spans = calendar(ask.since, ask.until, await closed_until(tx, ask.project_ids))
-    parts = [
-        *(_CUSTOMERS_SUMMED.format("customer_month", *period) for period in spans.months),
-        *(_CUSTOMERS_SUMMED.format("customer_day", *period) for period in spans.days),
-        *(_CUSTOMERS_COUNTED.format(since=since, until=until) for since, until in spans.edges),
+    if not tx.spread:  # servers of a cluster know no lists of all of them
+        for depth in depths:
+            best = await _best(tx, ask, spans, depth)
+            if best is not None:
+                return best
+    return await _best_of_all(tx, ask, spans)
+
+
+async def _best(tx: Tx, ask: Ask, spans: Calendar, depth: int) -> Sequence[tuple[str, Sum]] | None:
+    """None when somebody further down could have paid as much."""
+    rows = await tx.fetch(
+        _BEST.format(counted=" UNION ALL ".join(_counted(spans)) or _NOTHING, depth=int(depth), top=TOP),
+        list(ask.project_ids),
+        list(ask.sources),
+        list(_pieces(spans.months, MONTHS)),
+        list(_pieces(spans.days, DAYS)),
+    )
+    unseen = rows[0]["unseen"] if rows else 0
+    if unseen and (len(rows) < TOP or rows[-1]["amount"] <= unseen):
+        return None
+    return [(row["customer_id"], Sum(row["operations"], row["amount"])) for row in rows]
+
+
+async def _best_of_all(tx: Tx, ask: Ask, spans: Calendar) -> Sequence[tuple[str, Sum]]:
+    summed = [
+        *(_SUMMED.format("customer_month", *period) for period in spans.months),
+        *(_SUMMED.format("customer_day", *period) for period in spans.days),
     ]
-    if not parts:
-        return []
     rows = await tx.fetch(
         "SELECT customer_id, sum(sales)::bigint AS operations, sum(amount)::bigint AS amount "
-        f"FROM ({' UNION ALL '.join(parts)}) paid GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT {TOP}",
+        f"FROM ({' UNION ALL '.join([*summed, *_counted(spans)]) or _NOTHING}) paid GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT {TOP}",
         list(ask.project_ids),
         list(ask.sources),
     )
     return [(row["customer_id"], Sum(row["operations"], row["amount"])) for row in rows]
 
 
-_CUSTOMERS_SUMMED = (
+def _counted(spans: Calendar) -> list[str]:
+    return [_COUNTED.format(since=since, until=until) for since, until in spans.edges]
+
+
+def _pieces(periods: Sequence[Period], unit: Unit) -> Iterator[datetime]:
+    """Where each whole day or month of the periods begins."""
+    for since, until in periods:
+        while since < until:
+            yield since
+            since = unit.begin_of(since + unit.stride)
+
+
+_SUMMED = (
     "SELECT customer_id, sales, amount FROM {} WHERE project_id = ANY($1) "
     "AND since >= '{}' AND since < '{}' AND (cardinality($2::text[]) = 0 OR source = ANY($2))"
 )
-_CUSTOMERS_COUNTED = (
+_COUNTED = (
     f"SELECT p.customer_id, 1 AS sales, o.amount {_ENDED} "
     "AND o.kind = 'sale' AND t.status = 'success' AND p.customer_id <> ''"
+)
+_NOTHING = "SELECT '' AS customer_id, 0 AS sales, 0::bigint AS amount WHERE $1::bigint[] IS NULL AND $2::text[] IS NULL"
+
+_HEADS = (
+    "SELECT '{0}' AS list, project_id, source, since, head.customer_id, head.amount "
+    "FROM unnest($1::bigint[]) project_id, sources, unnest({1}::timestamptz[]) since CROSS JOIN LATERAL "
+    "(SELECT customer_id, amount FROM {0} c WHERE c.project_id = project_id.project_id AND c.source = sources.source "
+    "AND c.since = since.since ORDER BY amount DESC LIMIT {{depth}}) head"
+)
+_OF_CANDIDATES = (
+    "SELECT customer_id, sales, amount FROM {0} WHERE project_id = ANY($1) AND since = ANY({1}) "
+    "AND source = ANY(ARRAY(SELECT source FROM sources)) AND customer_id = ANY(ARRAY(SELECT customer_id FROM candidates))"
+)
+_BEST = (
+    "WITH sources AS (SELECT source FROM unnest('{{gate,page}}'::text[]) source "
+    "WHERE cardinality($2::text[]) = 0 OR source = ANY($2)), "
+    "counted AS MATERIALIZED (SELECT customer_id, sum(sales) AS sales, sum(amount)::bigint AS amount "
+    "FROM ({counted}) c GROUP BY 1), "
+    "heads AS MATERIALIZED ("
+    + _HEADS.format("customer_month", "$3")
+    + " UNION ALL "
+    + _HEADS.format("customer_day", "$4")
+    + " UNION ALL (SELECT 'counted', 0, '', '-infinity', customer_id, amount FROM counted ORDER BY amount DESC LIMIT {depth})), "
+    "last_places AS MATERIALIZED (SELECT list, project_id, source, since, "
+    "CASE WHEN count(*) = {depth} THEN min(amount) ELSE 0 END AS last FROM heads GROUP BY 1, 2, 3, 4), "
+    "unseen AS (SELECT coalesce(sum(last), 0)::bigint AS amount FROM last_places), "
+    "seen AS MATERIALIZED (SELECT customer_id, sum(amount) AS least, sum(amount - last) + (SELECT amount FROM unseen) AS most "
+    "FROM heads JOIN last_places USING (list, project_id, source, since) GROUP BY 1), "
+    "candidates AS MATERIALIZED (SELECT customer_id FROM seen "
+    "WHERE most >= coalesce((SELECT least FROM seen ORDER BY least DESC OFFSET {top} - 1 LIMIT 1), 0)) "
+    "SELECT customer_id, sum(sales)::bigint AS operations, sum(amount)::bigint AS amount, "
+    "(SELECT amount FROM unseen) AS unseen FROM ("
+    + _OF_CANDIDATES.format("customer_month", "$3")
+    + " UNION ALL "
+    + _OF_CANDIDATES.format("customer_day", "$4")
+    + " UNION ALL SELECT customer_id, sales, amount FROM counted WHERE customer_id IN (SELECT customer_id FROM candidates)"
+    ") paid GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT {top}"
 )
