@@ -179,3 +179,14 @@ async def _speak_json(connection: Any) -> None:
         decoder=json.loads,
         schema="pg_catalog",
     )
+    await connection.set_type_codec(  # rows for json_to_recordset come as UTF-8: as texts they would be read and written again
+        "json",
+        encoder=_as_it_is,
+        decoder=bytes.decode,
+        schema="pg_catalog",
+        format="binary",
+    )
+
+
+def _as_it_is(encoded: bytes) -> bytes:
+    return encoded

@@ -13,10 +13,15 @@ import orjson
 
 def dumps(value: Any) -> str:
     """Compact JSON text. Datetimes become ISO 8601, dataclasses objects, members of enums their values."""
+    return octets(value).decode()
+
+
+def octets(value: Any) -> bytes:
+    """The same as UTF-8, for what goes over the wire as it is."""
     try:
-        return orjson.dumps(value).decode()
+        return orjson.dumps(value)
     except TypeError:  # integers beyond 64 bits, which a merchant's own data may hold
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain).encode()
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import floor
 from typing import Any
 
 from wongate.domain import codes
@@ -31,10 +32,14 @@ def delay_after(failures: int) -> float | None:
     return 4 * 3600.0
 
 
-@lru_cache(maxsize=256)  # the same moments come several times in each message
 def wire_date(moment: datetime) -> str:
     """`YYYY-MM-DDThh:mm:ss+0000`, the only form that all clients read alike (section 1.4)."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + "+0000"  # a third of strftime's time
+    return _wire_second(floor(moment.timestamp()))
+
+
+@lru_cache(maxsize=64)  # each message tells several moments, and a busy second has many messages
+def _wire_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds")[:19] + "+0000"
 
 
 def signed(message: dict[str, Any], secret: str) -> dict[str, Any]:
@@ -221,7 +226,7 @@ def urls(project: Project, payment: Payment, operation: Operation, request: Mapp
     `request` is what opened the operation: a refund's own URL governs that refund, otherwise the sale's applies. A URL that
     made the payment an `error` cannot be told of it: then the project's addresses are.
     """
-    sources = (request, payment.request)
+    sources = [source for source in (request, payment.request) if source]
     if any(_at(source, "callback", "force_disable") in (True, 1, "1") for source in sources):
         return []
     result = _result(payment, operation)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -237,6 +238,7 @@ def callback_rows(
     ]
 
 
+@lru_cache(maxsize=1024)
 def lane_of(url: str) -> str:
     """Scheme, host and port: endpoints there share their luck, others do not (F14)."""
     parts = urlsplit(url)

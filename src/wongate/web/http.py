@@ -40,14 +40,18 @@ async def read_body(scope: Scope, receive: Receive, limit: int = BODY_MAX) -> by
 
 def header(scope: Scope, name: bytes) -> str:
     """The first header of that lower-case name, an empty text where there is none."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return ""
 
 
 def caller_ip(scope: Scope, trusted_proxies: Sequence[str]) -> str:
     """The address of who calls: the last hop that is not one of ours (X-Forwarded-For counts only behind trusted proxies)."""
     client = scope.get("client")
     address = str(client[0]) if client else ""
-    for hop in reversed(header(scope, b"x-forwarded-for").split(",")):
+    forwarded = header(scope, b"x-forwarded-for")
+    for hop in reversed(forwarded.split(",") if forwarded else ()):
         if not hop.strip() or not in_networks(address, trusted_proxies):
             break
         address = hop.strip()

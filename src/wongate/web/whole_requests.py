@@ -24,20 +24,34 @@ _NOBODY_WAITS = asyncio.Event()
 class WholeRequest:
     """One request with its body, and its answer; what uvicorn's protocol asks of a cycle."""
 
-    __slots__ = ("_head", "_protocol", "_scope", "body", "disconnected", "keep_alive", "response_complete")
+    __slots__ = (
+        "_head",
+        "_protocol",
+        "_scope",
+        "_task",
+        "body",
+        "disconnected",
+        "keep_alive",
+        "response_complete",
+    )
 
     message_event = _NOBODY_WAITS
 
     def __init__(self, protocol: "Protocol", scope: Mapping[str, Any]) -> None:
         self._protocol = protocol
         self._scope = scope
-        self._head: list[bytes] = []
+        self._head = b""
         self.body = b""
         self.keep_alive = True
         self.disconnected = False
         self.response_complete = False
 
-    async def run_asgi(self, app: Any) -> None:
+    def begin(self, app: Any) -> None:
+        self._task = self._protocol.loop.create_task(
+            self._run(app)
+        )  # kept: the loop itself would let go of it
+
+    async def _run(self, app: Any) -> None:
         """The story answers whatever happens; one that does not leaves a connection of which nobody knows where it stands."""
         try:
             await app(self._scope, self.receive, self.send)
@@ -55,15 +69,15 @@ class WholeRequest:
     async def send(self, message: Mapping[str, Any]) -> None:
         """Keeps the head until the body is there, then writes both."""
         if message["type"] == "http.response.start":
-            self._head = [STATUS_LINE[message["status"]]]
-            for name, value in (*self._protocol.server_state.default_headers, *message["headers"]):
-                if (name, value) == CLOSE:
-                    self.keep_alive = False
-                else:
-                    self._head += (name, b": ", value, b"\r\n")
+            headers = (*self._protocol.server_state.default_headers, *message["headers"])
+            if CLOSE in headers:
+                self.keep_alive = False
+            elif not self.keep_alive:
+                headers = (*headers, CLOSE)
+            lines = [b"%b: %b\r\n" % header for header in headers]
+            self._head = b"".join((STATUS_LINE[message["status"]], *lines, b"\r\n"))
         elif not self.disconnected:
-            end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
-            self._protocol.transport.write(b"".join((*self._head, end, message["body"])))
+            self._protocol.transport.write(self._head + message["body"])
             self.response_complete = True
             if not self.keep_alive:
                 self._protocol.transport.close()
@@ -98,11 +112,6 @@ class Protocol(HttpToolsProtocol):
             and _length(self.headers) <= HIGH_WATER_LIMIT
         )
 
-    def _begin(self, request: WholeRequest) -> None:
-        task = self.loop.create_task(request.run_asgi(self.app))
-        self.tasks.add(task)  # the server waits for them when it stops
-        task.add_done_callback(self.tasks.discard)
-
     def on_body(self, body: bytes) -> None:
         if type(self.cycle) is WholeRequest:
             self.cycle.body += body
@@ -111,7 +120,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if type(self.cycle) is WholeRequest:
-            self._begin(self.cycle)
+            self.cycle.begin(self.app)
         else:
             super().on_message_complete()
 

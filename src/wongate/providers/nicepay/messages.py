@@ -7,6 +7,8 @@ Pure: builds and signs. What comes back is read in `answers`; an account's setti
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+from math import floor
 
 from wongate.domain.account import Account
 from wongate.domain.outcome import Authenticated, Bridge, Form
@@ -180,7 +182,12 @@ def cancel_message(reason: str) -> bytes:
 
 
 def _edi_date(at: datetime) -> str:
-    return at.astimezone(KST).strftime("%Y%m%d%H%M%S")
+    return _edi_second(floor(at.timestamp()))
+
+
+@lru_cache(maxsize=64)
+def _edi_second(second: int) -> str:
+    return datetime.fromtimestamp(second, KST).strftime("%Y%m%d%H%M%S")
 
 
 def _tax_parts(account: Account, amount: int) -> dict[str, str]:
