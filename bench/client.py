@@ -98,11 +98,17 @@ class Pool:
     _free: list[Connection] = field(default_factory=list)
 
     async def send(self, request: bytes) -> Answer:
-        self._free = [one for one in self._free if not one.closed]  # servers close what has been idle
-        connection = self._free.pop() if self._free else await Connection.open(self.address)
+        connection = self._idle() or await Connection.open(self.address)
         answer = await connection.send(request)
         self._free.append(connection)
         return answer
+
+    def _idle(self) -> Connection | None:
+        while self._free:
+            connection = self._free.pop()
+            if not connection.closed:  # servers close what has been idle
+                return connection
+        return None
 
     def close(self) -> None:
         for connection in self._free:

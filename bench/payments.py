@@ -36,9 +36,8 @@ def measure(*, quick: bool) -> dict[str, float]:
 
 async def _closed(built: Rig, payments: int) -> tuple[float, dict[str, float], list[Took]]:
     sink = await Sink(built.secret).listen(*built.sink_ports)
-    buyer = Buyer(built, sink)
-    await _buyers(buyer, iter(range(-WARM, 0)))
-    await _statistics(built)
+    buyer = await _warmed_up(built, sink)
+    buyer.prepare(f"whole-{number}" for number in range(payments))
     before, began = built.cpu_s(), time.perf_counter()
     took = await _buyers(buyer, iter(range(payments)))
     seconds = time.perf_counter() - began
@@ -47,6 +46,13 @@ async def _closed(built: Rig, payments: int) -> tuple[float, dict[str, float], l
     sink.close()
     sink.check(TOLD)
     return seconds, used, took
+
+
+async def _warmed_up(built: Rig, sink: Sink) -> Buyer:
+    buyer = Buyer(built, sink)
+    await _buyers(buyer, iter(range(-WARM, 0)))
+    await asyncio.to_thread(built.settle_down)
+    return buyer
 
 
 async def _buyers(buyer: Buyer, numbers: Iterator[int]) -> list[Took]:
@@ -59,10 +65,6 @@ async def _buyers(buyer: Buyer, numbers: Iterator[int]) -> list[Took]:
 
     await asyncio.gather(*(run() for _ in range(CLIENTS)))
     return took
-
-
-async def _statistics(built: Rig) -> None:
-    await asyncio.to_thread(built.settle_down)
 
 
 async def _all_paid(built: Rig, payments: int) -> None:
@@ -83,9 +85,7 @@ def latency(*, quick: bool) -> dict[str, float]:
 
 async def _open(built: Rig, seconds: float) -> dict[str, float]:
     sink = await Sink(built.secret).listen(*built.sink_ports)
-    buyer = Buyer(built, sink)
-    await _buyers(buyer, iter(range(-WARM, 0)))
-    await _statistics(built)
+    buyer = await _warmed_up(built, sink)
     found: dict[str, float] = {}
     for rate in (100, 200):
         took: dict[str, Took] = {}
@@ -94,6 +94,7 @@ async def _open(built: Rig, seconds: float) -> dict[str, float]:
             payment_id = f"open{rate}-{number}"
             took[payment_id] = await buyer.pay(payment_id, due)
 
+        buyer.prepare(f"open{rate}-{number}" for number in range(int(rate * seconds)))
         await open_loop(rate, seconds, story)
         accept, whole = ([getattr(one, name) for one in took.values()] for name in ("accept_ms", "whole_ms"))
         found |= {

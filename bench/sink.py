@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, cast
 
+import orjson
+
 from bench.client import length_in
 from wongate.domain.signature import verify
 
@@ -51,7 +53,7 @@ class Sink:
         if len(self.raw) == self._wanted:
             self._enough.set()
         if self._waiting:
-            body = json.loads(raw)
+            body = orjson.loads(raw)
             future = self._waiting.pop((body["payment"]["id"], body["payment"]["status"]), None)
             if future is not None and not future.done():
                 future.set_result(body)

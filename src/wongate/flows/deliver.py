@@ -40,7 +40,8 @@ class Delivery:
         self._lanes: defaultdict[tuple[int, str], Lane] = defaultdict(Lane)
         self._places: Shares[int] = Shares(IN_FLIGHT_MAX)
         self._looks = 0
-        self._records: Batch[Sent, None] = Batch(self._record, size_max=256)
+        # One commit at a time: nobody waits for a record, and the longer one takes, the more share the next.
+        self._records: Batch[Sent, None] = Batch(self._record, size_max=256, side_by_side=1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._last: dict[tuple[int, int], asyncio.Task[None]] = {}
 
