@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import callbacks, intake, isolation, pages, payments, peers, refunds, size
+from bench import callbacks, claims, endurance, intake, isolation, pages, payments, peers, refunds, size
 from bench.results import NotMeasured, Run, write
 from bench.table import table
 from wongate.connections.binaries import tool
@@ -33,7 +33,11 @@ BENCHES: Mapping[str, Bench] = {
 }
 """All of these run within 15 minutes on two cores: what a bench does without being asked has to fit in."""
 
-LONG: Mapping[str, Bench] = {}
+LONG: Mapping[str, Bench] = {
+    "claims": claims.measure,
+    "endurance": endurance.measure,
+    "ten_million": size.measure_copies,
+}
 """Those that take longer run only when --only names them."""
 
 IN_TURNS = ("payments", "latency", "refunds", "callbacks", "pages")
@@ -44,13 +48,14 @@ others have rounds of their own, or take too long."""
 DATABASE_BOUND = ("payments", "refunds", "callbacks")
 """Stand beside the pgbench of the same run."""
 
-PAYMENTS: Mapping[str, int | None] = {"size": 200_000}
+PAYMENTS: Mapping[str, int | None] = {"size": 200_000, "ten_million": None}
 """Benches that take --payments and --books, and how many when nobody says; None leaves it to them. Making up a million takes
 longer than everything else together."""
 
 EPILOG = """ARGS="--only intake,payments --quick"  a short look at two of them
 ARGS="--only size --payments 1000000 --books FOLDER"  the million that the bars of size are about; several minutes to
   make it up, two to measure it; the next run with the same FOLDER finds it there
+ARGS="--only ten_million --books FOLDER"  copies of that million; half an hour and 45 GB
 make bench-compare A=FILE B=FILE  two results, and whether their ratios agree within 15 %
 make chart RESULTS="FILE ..."  the picture and the tables of README and docs/performance.md, from these results"""
 

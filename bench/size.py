@@ -1,14 +1,16 @@
-"""At a million payments: how long it takes to make them up, to look at them, and to take them all out while sales come in."""
+"""At a million payments: how long it takes to make them up, to look at them, and to take them all out while sales come in. At
+ten million: to look at them, and what the next sale costs."""
 
 import asyncio
 import secrets
+import tempfile
 import time
 from pathlib import Path
 
 import uvloop
 
-from bench import size_exports, size_pages
-from bench.browser import sign_in
+from bench import size_copies, size_exports, size_intake, size_pages
+from bench.browser import Browser, sign_in
 from bench.rig import PROJECT_ID, Rig, rig
 from wongate import sandbox_login
 from wongate.app import opened
@@ -22,6 +24,7 @@ from wongate.sandbox_login import Login
 from wongate.settings import load
 
 DAYS = 365
+MILLION = 1_000_000
 
 
 def measure(*, quick: bool, payments: int | None = None, books: Path | None = None) -> dict[str, float]:
@@ -30,13 +33,34 @@ def measure(*, quick: bool, payments: int | None = None, books: Path | None = No
     `payments`: about so many, a million unless it is a quick look. `books`: a folder that keeps them for the next run.
     """
     with rig(worker=False, keep=books) as built:
-        login = Login(sandbox_login.USER, initial_password(), spelled(secrets.token_bytes(SECRET_BYTES)))
-        figures = asyncio.run(_fill(built, login, payments or (50_000 if quick else 1_000_000)))
-        built.settle_down()
-        figures |= uvloop.run(size_pages.measure(built, sign_in(built, login), 5 if quick else 25))
+        figures, browser = _filled(built, payments or (50_000 if quick else MILLION))
+        figures |= uvloop.run(size_pages.measure(built, browser, 5 if quick else 25))
         built.start_worker()
         figures |= uvloop.run(size_exports.measure(built, quick=quick))
     return figures
+
+
+def measure_copies(
+    *, quick: bool, payments: int | None = None, books: Path | None = None
+) -> dict[str, float]:
+    """The same pages over ten million (`payments`: over so many), most of them copies (`size_copies`), and intake beside them."""
+    told = 50_000 if quick else MILLION
+    with tempfile.TemporaryDirectory(prefix="wongate-bench-") as name:
+        folder = books or Path(name)
+        with rig(worker=False, keep=folder) as built:
+            _filled(built, told)
+        size_copies.reach(folder, payments or 10 * told)
+        with rig(worker=False, keep=folder) as built:
+            figures, browser = _filled(built, told)
+            figures |= uvloop.run(size_pages.measure(built, browser, 5 if quick else 25))
+            return figures | size_intake.measure(built, quick=quick)
+
+
+def _filled(built: Rig, payments: int) -> tuple[dict[str, float], Browser]:
+    login = Login(sandbox_login.USER, initial_password(), spelled(secrets.token_bytes(SECRET_BYTES)))
+    figures = asyncio.run(_fill(built, login, payments))
+    built.settle_down()
+    return figures, sign_in(built, login)
 
 
 async def _fill(built: Rig, login: Login, payments: int) -> dict[str, float]:

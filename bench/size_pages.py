@@ -57,15 +57,11 @@ async def measure(built: Rig, browser: Browser, times: int) -> dict[str, float]:
 async def _tables(browser: Browser, connection: Any, times: int) -> tuple[list[float], list[float]]:
     tables: list[float] = []
     totals: list[float] = []
+    sums = await _sums(connection)
     for query, condition in FILTERS.items():
         rows = await connection.fetch(
             f"SELECT p.payment_no FROM payment p {SALE} WHERE p.project_id = $1 AND {condition} "
             f"ORDER BY p.created_at DESC, p.payment_no DESC LIMIT {PAGE}",
-            PROJECT_ID,
-        )
-        sums = await connection.fetchrow(
-            "SELECT count(*), coalesce(sum(p.amount), 0), coalesce(sum(p.captured), 0), coalesce(sum(p.refunded), 0) "
-            f"FROM payment p {SALE} WHERE p.project_id = $1 AND {condition}",
             PROJECT_ID,
         )
         for _ in range(times):
@@ -74,8 +70,22 @@ async def _tables(browser: Browser, connection: Any, times: int) -> tuple[list[f
             assert (status, [row["payment_no"] for row in rows]) == (200, _listed(page)), f"rows of {query!r}"
             status, page, took_ms = await browser.get(f"{TABLE}/totals?{query}")
             totals.append(took_ms)
-            assert (status, list(map(int, sums))) == (200, _summed(page)), f"totals of {query!r}"
+            assert (status, sums[query]) == (200, _summed(page)), f"totals of {query!r}"
     return tables, totals
+
+
+async def _sums(connection: Any) -> dict[str, list[int]]:
+    """Payments, won asked for, paid and gone back under each filter: all in one pass over the books."""
+    sums = [
+        f"{what} FILTER (WHERE {condition})"
+        for condition in FILTERS.values()
+        for what in ("count(*)", "sum(p.amount)", "sum(p.captured)", "sum(p.refunded)")
+    ]
+    row = await connection.fetchrow(
+        f"SELECT {', '.join(sums)} FROM payment p {SALE} WHERE p.project_id = $1", PROJECT_ID
+    )
+    found = [int(value or 0) for value in row]
+    return {query: found[4 * place : 4 * place + 4] for place, query in enumerate(FILTERS)}
 
 
 def _listed(page: str) -> list[int]:

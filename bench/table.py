@@ -83,13 +83,23 @@ FIGURES: Mapping[tuple[str, str], Figure] = {
         "Memory of the sandbox's processes in all, Wongate", "MB", at_most=250
     ),
     ("peers", "localstripe_memory_mb"): Figure("Memory, localstripe", "MB"),
+    ("claims", "callback_claim_ms"): Figure("Claim of 16 callbacks, a million waiting", "ms"),
+    ("claims", "callback_claim_ratio"): Figure("The same, ratio to a thousand waiting", at_most=1.5),
+    ("claims", "wake_claim_ms"): Figure("Claim of 16 sales to wake, a million waiting", "ms"),
+    ("claims", "wake_claim_ratio"): Figure("The same, ratio to a thousand waiting", at_most=1.5),
+    ("claims", "drained_ratio"): Figure("Claim after many deliveries, ratio to the first", at_most=1.5),
+    ("endurance", "serve_growth_mb"): Figure(
+        "Growth of a server process over a million sales", "MB", at_most=10
+    ),
+    ("endurance", "worker_growth_mb"): Figure("Growth of the worker over a million sales", "MB", at_most=10),
     ("size", "payments"): Figure("Payments in the books"),
     ("size", "table_p95_ms"): Figure("Dashboard's table over those books, p95", "ms", at_most=100),
     ("size", "totals_p95_ms"): Figure("Totals of a filter, p95", "ms"),
     ("size", "search_p95_ms"): Figure("Exact search, p95", "ms", at_most=100),
     ("size", "detail_p95_ms"): Figure("A payment's own page, p95", "ms", at_most=100),
     **{
-        ("size", f"tile_{template}_p95_ms"): Figure(f"Tile of a year, {template}, p95", "ms", at_most=300)
+        (name, f"tile_{template}_p95_ms"): Figure(f"Tile of a year, {template}, p95", "ms", at_most=300)
+        for name in ("size", "ten_million")
         for template in TEMPLATES
     },
     ("size", "csv_s"): Figure("CSV of every row", "s", at_most=20),
@@ -99,6 +109,14 @@ FIGURES: Mapping[tuple[str, str], Figure] = {
     ("size", "accept_p99_ms_alone"): Figure("Answer to a sale over those books, p99", "ms"),
     ("size", "accept_p99_ratio_csv"): Figure("The same during a CSV export, ratio", at_most=1.5),
     ("size", "accept_p99_ratio_xlsx"): Figure("The same during an XLSX export, ratio", at_most=1.5),
+    ("ten_million", "payments"): Figure("Payments in the books, most of them copies"),
+    ("ten_million", "table_p95_ms"): Figure("Dashboard's table over those books, p95", "ms", at_most=150),
+    ("ten_million", "totals_p95_ms"): Figure("Totals of a filter, p95", "ms"),
+    ("ten_million", "search_p95_ms"): Figure("Exact search, p95", "ms", at_most=150),
+    ("ten_million", "detail_p95_ms"): Figure("A payment's own page, p95", "ms", at_most=150),
+    ("ten_million", "intake_ratio_of_empty"): Figure(
+        "Sales taken in over those books, ratio to empty ones", at_least=0.9
+    ),
 }
 """A bench's figures by its name and their keys. Those that are not here are printed under their keys alone."""
 
