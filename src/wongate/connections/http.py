@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from urllib.parse import urlencode
 
 from aiohttp import (
@@ -230,7 +231,8 @@ async def _post(
             raise
         return NoAnswer("this server was stopping")  # closing a session cancels what waits for a connection
     try:
-        if sum(len(name) + len(value) + len(": \r\n") for name, value in response.raw_headers) > _HEADERS_MAX:
+        lines = b"".join(chain.from_iterable(response.raw_headers))
+        if len(lines) + len(": \r\n") * len(response.raw_headers) > _HEADERS_MAX:
             return NoAnswer("the headers of the answer are larger than 16 kB")
         content, defect = await _read(response)
     finally:
@@ -238,7 +240,7 @@ async def _post(
     if defect is not None and whole_answer:
         return NoAnswer(defect)
     duration_ms = round((time.perf_counter() - started) * 1000)
-    return Answered(response.status, content, _text_headers(response), duration_ms)
+    return Answered(response.status, content, _text_headers(response, lines), duration_ms)
 
 
 def _is_being_cancelled() -> bool:
@@ -250,8 +252,8 @@ async def _read(response: ClientResponse) -> tuple[bytes, str | None]:
     """At most 64 kB of the body, and what is missing or wrong about it."""
     content = bytearray()
     try:
-        while chunk := await response.content.read(_BODY_MAX + 1 - len(content)):
-            content += chunk
+        while not response.content.at_eof():
+            content += await response.content.read(_BODY_MAX + 1 - len(content))
             if len(content) > _BODY_MAX:
                 return bytes(content[:_BODY_MAX]), "the answer is larger than 64 kB"
     except TimeoutError:
@@ -261,9 +263,9 @@ async def _read(response: ClientResponse) -> tuple[bytes, str | None]:
     return bytes(content), None
 
 
-def _text_headers(response: ClientResponse) -> Mapping[str, str]:
-    """The headers; bytes that are not UTF-8 are replaced, since the surrogates for them fit no database."""
-    if all(value.isascii() for _, value in response.raw_headers):
+def _text_headers(response: ClientResponse, lines: bytes) -> Mapping[str, str]:
+    """The headers (all `lines` of them); bytes that are not UTF-8 are replaced, since no database takes their surrogates."""
+    if lines.isascii():
         return response.headers
     return CIMultiDict(
         (name, value.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
