@@ -80,7 +80,7 @@ def moments(wanted: Filter, payment: dict[str, Any], past: Past) -> list[datetim
 
 
 def is_within(wanted: Filter, at: datetime) -> bool:
-    local = at.astimezone(ZoneInfo(wanted.zone))
+    local = at.astimezone(ZoneInfo(wanted.zone or "UTC"))
     return (
         (wanted.since is None or at >= wanted.since)
         and (wanted.until is None or at < wanted.until)

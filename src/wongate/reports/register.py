@@ -123,14 +123,16 @@ class Conditions:
             self.texts.append(_AT_WORK)
 
     def _times(self, moment: str, wanted: Filter) -> Iterator[str]:
+        """The weekday and the hour without an equals sign: PostgreSQL takes that for one row in 40,000 where it is one in 168,
+        and sorts a whole table for a page (4.8 s at a million payments, in place of 0.4 on the same busy machine)."""
         if wanted.since is not None:
             yield f"{moment} >= {self._place(wanted.since)}"
         if wanted.until is not None:
             yield f"{moment} < {self._place(wanted.until)}"
         for unit, value in (("isodow", wanted.weekday), ("hour", wanted.hour)):
             if value is not None:
-                zone = self._place(wanted.zone)
-                yield f"extract({unit} FROM {moment} AT TIME ZONE {zone})::int = {self._place(value)}"
+                part = f"extract({unit} FROM {moment} AT TIME ZONE {self._place(wanted.zone)})::int"
+                yield f"abs({part} - {self._place(value)}) < 1"
 
     def _add_end(self, wanted: Filter, whole: bool) -> None:
         """Looked up for one payment after the other, as OFFSET says, or for all of them at once."""
