@@ -1,7 +1,8 @@
 """Pages of the Dashboard over a million payments, each compared with what plain SQL says."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -35,28 +36,45 @@ FILTERS: Mapping[str, str] = {
 PAGE = 50
 
 
+class Watch:
+    """The browser with a clock: of each kind of page how long every answer took, and what it cost servers and PostgreSQL."""
+
+    def __init__(self, built: Rig, browser: Browser) -> None:
+        self._built = built
+        self._browser = browser
+        self._took_ms: defaultdict[str, list[float]] = defaultdict(list)
+        self._spent_s: defaultdict[str, float] = defaultdict(float)
+
+    async def get(self, kind: str, path: str) -> tuple[int, str]:
+        before = self._built.cpu_s()
+        status, page, took_ms = await self._browser.get(path)
+        after = self._built.cpu_s()
+        self._took_ms[kind].append(took_ms)
+        self._spent_s[kind] += sum(after[part] - before[part] for part in ("serve", "postgres"))
+        return status, page
+
+    def figures(self) -> dict[str, float]:
+        p95 = {f"{kind}_p95_ms": percentile(took, 0.95) for kind, took in self._took_ms.items()}
+        cpu = {
+            f"{kind}_cpu_ms": self._spent_s[kind] / len(took) * 1e3 for kind, took in self._took_ms.items()
+        }
+        return p95 | cpu
+
+
 async def measure(built: Rig, browser: Browser, times: int) -> dict[str, float]:
-    """p95 in milliseconds of each kind of page, asked for one after the other."""
+    """p95 in milliseconds of each kind of page, asked for one after the other, and the processor time of one."""
     connection = await asyncpg.connect(built.database_url, command_timeout=600)
-    tables, totals = await _tables(browser, connection, times)
-    search, detail = await _single(browser, connection, times)
-    figures = {
-        "table_p95_ms": percentile(tables, 0.95),
-        "totals_p95_ms": percentile(totals, 0.95),
-        "search_p95_ms": percentile(search, 0.95),
-        "detail_p95_ms": percentile(detail, 0.95),
-    }
+    watch = Watch(built, browser)
+    await _tables(watch, connection, times)
+    await _single(watch, connection, times)
     for tile in FIRST_BOARD:
-        took = await _tile(browser, connection, tile.number, tile.template, times)
-        figures[f"tile_{tile.template}_p95_ms"] = percentile(took, 0.95)
+        await _tile(watch, connection, tile.number, tile.template, times)
     browser.close()
     await connection.close()
-    return figures
+    return watch.figures()
 
 
-async def _tables(browser: Browser, connection: Any, times: int) -> tuple[list[float], list[float]]:
-    tables: list[float] = []
-    totals: list[float] = []
+async def _tables(watch: Watch, connection: Any, times: int) -> None:
     sums = await _sums(connection)
     for query, condition in FILTERS.items():
         rows = await connection.fetch(
@@ -65,13 +83,10 @@ async def _tables(browser: Browser, connection: Any, times: int) -> tuple[list[f
             PROJECT_ID,
         )
         for _ in range(times):
-            status, page, took_ms = await browser.get(f"{TABLE}?{query}")
-            tables.append(took_ms)
+            status, page = await watch.get("table", f"{TABLE}?{query}")
             assert (status, [row["payment_no"] for row in rows]) == (200, _listed(page)), f"rows of {query!r}"
-            status, page, took_ms = await browser.get(f"{TABLE}/totals?{query}")
-            totals.append(took_ms)
+            status, page = await watch.get("totals", f"{TABLE}/totals?{query}")
             assert (status, sums[query]) == (200, _summed(page)), f"totals of {query!r}"
-    return tables, totals
 
 
 async def _sums(connection: Any) -> dict[str, list[int]]:
@@ -96,42 +111,35 @@ def _summed(page: str) -> list[int]:
     return [int(re.sub(r"\D", "", text)) for text in re.findall(r"<dd>([^<]+)</dd>", page)[:4]]
 
 
-async def _single(browser: Browser, connection: Any, times: int) -> tuple[list[float], list[float]]:
+async def _single(watch: Watch, connection: Any, times: int) -> None:
     """Payments all over the year, each by one of its ids and then by its own page."""
     rows = await connection.fetch(
         "SELECT p.payment_no, p.payment_id, p.sale_id, o.reference, o.order_number, o.request_id "
-        f"FROM payment p {SALE} WHERE p.project_id = $1 AND o.reference <> '' ORDER BY md5(p.payment_id) LIMIT $2",
+        f"FROM payment p TABLESAMPLE SYSTEM (1) REPEATABLE (1) {SALE} WHERE p.project_id = $1 AND o.reference <> '' "
+        "ORDER BY md5(p.payment_id) LIMIT $2",
         PROJECT_ID,
         4 * times,
     )
-    search: list[float] = []
-    detail: list[float] = []
     for place, row in enumerate(rows):
         ids = (row["payment_id"], row["sale_id"], row["reference"], row["order_number"], row["request_id"])
-        status, _, took_ms = await browser.get(f"{TABLE}?q={quote(str(ids[place % len(ids)]))}")
-        search.append(took_ms)
+        status, _ = await watch.get("search", f"{TABLE}?q={quote(str(ids[place % len(ids)]))}")
         assert status == 303, f"{ids[place % len(ids)]} leads to no payment but to {status}"
-        status, page, took_ms = await browser.get(f"{TABLE}/{PROJECT_ID}/{row['payment_no']}")
-        detail.append(took_ms)
+        status, page = await watch.get("detail", f"{TABLE}/{PROJECT_ID}/{row['payment_no']}")
         assert status == 200, f"a payment's page was answered with {status}"
         assert row["payment_id"] in page, "another payment's page"
-    return search, detail
 
 
-async def _tile(browser: Browser, connection: Any, number: int, template: str, times: int) -> Sequence[float]:
+async def _tile(watch: Watch, connection: Any, number: int, template: str, times: int) -> None:
     """A tile over the whole year."""
     path = f"/dashboard/analytics/tiles/{number}"
-    found: list[float] = []
     for _ in range(times):
-        status, page, took_ms = await browser.get(f"{path}?period=365d")
-        found.append(took_ms)
+        status, page = await watch.get(f"tile_{template}", f"{path}?period=365d")
         assert status == 200, f"tile {template} was answered with {status}"
         assert "<svg" in page, f"tile {template} shows nothing"
     if template == "turnover":
-        _, lines, _ = await browser.get(f"{path}/csv?period=365d")
+        _, lines = await watch.get("tile_csv", f"{path}/csv?period=365d")
         paid = sum(int(line.split(",")[1]) for line in lines.splitlines()[1:])
         captured = await connection.fetchval(
             "SELECT sum(captured) FROM payment WHERE project_id = $1", PROJECT_ID
         )
         assert paid == captured, f"{captured} won were paid, the tile says {paid}"
-    return found
