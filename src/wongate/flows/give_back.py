@@ -1,7 +1,6 @@
 """Refunds at the provider (N-12): one cancel at a time per payment, an unclear one keeps its reservation and is asked about."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from wongate.domain import codes
@@ -134,7 +133,7 @@ async def _cancel(
         return False
 
     if await door.book(project, refund.payment_no, decide):
-        await ask(platform, door, project, replace(refund, stage=Stage.ASKING))
+        await ask(platform, door, project, refund._replace(stage=Stage.ASKING))
 
 
 async def _sale_of(platform: Platform, project: Project, refund: Operation) -> Operation:
@@ -225,7 +224,7 @@ def _hold_refusal(case: Case, refund: Operation, refusal: Declined) -> None:
     note = refusal.provider_text[:200]
     if refund.stage is Stage.REPEATING:
         refund = case.move(refund, Event.UNANSWERED, code=codes.AWAITING_PROVIDER, details=details, note=note)
-    next_rung(case, replace(refund, details=details))
+    next_rung(case, refund._replace(details=details))
 
 
 def _may_repeat(refund: Operation, outcome: Outcome) -> bool:
@@ -259,7 +258,7 @@ def wake_next(case: Case) -> None:
 async def refund_abandoned(platform: Platform, door: Door, project: Project, operation: Operation) -> None:
     """The cancel's intent outlived its lease: it may have been done."""
     if await outlived(door, project, operation, "cancel"):
-        await ask(platform, door, project, replace(operation, stage=Stage.ASKING))
+        await ask(platform, door, project, operation._replace(stage=Stage.ASKING))
 
 
 async def ask(platform: Platform, door: Door, project: Project, operation: Operation) -> None:

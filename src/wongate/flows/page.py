@@ -5,7 +5,6 @@ A page that is only open leaves nothing behind; from Pay on everything stands on
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 from wongate.connections.batch import Batch
@@ -111,7 +110,7 @@ async def try_again(
             codes.AWAITING,
             case.now,
         )
-        form = sale.window(platform, project, case.payment, replace(attempt, stage=Stage.WAITING), case.now)
+        form = sale.window(platform, project, case.payment, attempt._replace(stage=Stage.WAITING), case.now)
         return sale.accepted(case.open(attempt, Event.OPENED, form=form), form)
 
     return await door.settle(project, operation.payment_no, decide)

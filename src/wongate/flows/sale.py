@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from wongate.connections.batch import Batch
@@ -126,8 +126,8 @@ def accepted(operation: Operation, form: Form | None = None) -> Accepted:
 def _moved_to(opening: Opening, payment: Payment) -> Opening:
     """The same sale as a further attempt of a payment that is there."""
     return Opening(
-        replace(opening.payment, payment_no=payment.payment_no, created_at=payment.created_at),
-        replace(opening.operation, payment_no=payment.payment_no),
+        opening.payment._replace(payment_no=payment.payment_no, created_at=payment.created_at),
+        opening.operation._replace(payment_no=payment.payment_no),
         opening.transition,
         [{**row, "payment_no": payment.payment_no} for row in opening.callbacks],
     )

@@ -7,7 +7,7 @@ behind. Changes that wait at the same moment share one transaction: lock all, re
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -88,12 +88,12 @@ class Case:
             changes["changed_at"] = self.now
         if stage is Stage.DONE:
             changes["wake_at"] = None
-        moved = replace(operation, status=status, stage=stage, seq=operation.seq + 1, **changes)
+        moved = operation._replace(status=status, stage=stage, seq=operation.seq + 1, **changes)
         payment = self.payment
         if final or operation.status not in FINAL or event is Event.LAPSED:
             self.payment = payment_after(self.payment, moved, event, self.now)
         if stage is Stage.DONE and self.payment.flag == UNRESOLVED:
-            self.payment = replace(self.payment, flag="")
+            self.payment = self.payment._replace(flag="")
         if self.payment != payment:
             self.written.payments[self._key] = self.payment
         self._keep(moved)
@@ -114,13 +114,13 @@ class Case:
 
     def change(self, operation: Operation, **changes: Any) -> Operation:
         """Changes fields that are not part of the lifecycle: next look, counters, flags."""
-        changed = replace(operation, **changes)
+        changed = operation._replace(**changes)
         self._keep(changed)
         return changed
 
     def flag(self, text: str) -> None:
         """Marks an odd state of the payment for people."""
-        self.payment = replace(self.payment, flag=text)
+        self.payment = self.payment._replace(flag=text)
         self.written.payments[self._key] = self.payment
 
     def alarm(self, operation: Operation, text: str) -> None:

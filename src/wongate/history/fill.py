@@ -155,18 +155,14 @@ def _rows(stories: Iterable[Told]) -> dict[str, list[Mapping[str, Any]]]:
     rows: dict[str, list[Mapping[str, Any]]] = {table: [] for table in TABLES}
     for told in stories:
         written, payment = told.case.written, told.case.payment
-        rows["payment"].append(_members(payment) | {"payment_key": payment_key(payment.payment_id)})
-        rows["operation"] += [_members(operation) for operation in told.case.operations.values()]
+        rows["payment"].append(payment._asdict() | {"payment_key": payment_key(payment.payment_id)})
+        rows["operation"] += [operation._asdict() for operation in told.case.operations.values()]
         rows["transition"] += written.transitions
         rows["ledger_entry"] += written.entries
         rows["exchange"] += written.exchanges
         rows["callback"] += told.callbacks
         rows["attempt"] += told.attempts
     return rows
-
-
-def _members(noun: Any) -> dict[str, Any]:
-    return {name: getattr(noun, name) for name in noun.__slots__}
 
 
 async def _copy(connection: Any, table: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -165,12 +165,12 @@ def written_of(openings: Iterable[Opening]) -> Written:
 
 
 def _payment(row: Row) -> Payment:
-    return Payment(**{**row, "status": PaymentStatus(row["status"])})
+    return Payment(**row)._replace(status=PaymentStatus(row["status"]))
 
 
 def _operation(row: Row) -> Operation:
-    typed = {"kind": Kind(row["kind"]), "status": Status(row["status"]), "stage": Stage(row["stage"])}
-    return Operation(**{**row, **typed})
+    kind, status, stage = Kind(row["kind"]), Status(row["status"]), Stage(row["stage"])
+    return Operation(**row)._replace(kind=kind, status=status, stage=stage)
 
 
 async def lock(tx: Tx, keys: Sequence[Key]) -> dict[Key, Payment]:
@@ -253,7 +253,7 @@ async def register(tx: Tx, openings: Sequence[Opening]) -> set[int]:
         rows = await tx.fetch(_REGISTER, as_json([_sale(opening) for opening in openings]), as_json(told))
         return {row["payment_no"] for row in rows}
     payments = [
-        {**_members(one.payment), "payment_key": payment_key(one.payment.payment_id)} for one in openings
+        {**one.payment._asdict(), "payment_key": payment_key(one.payment.payment_id)} for one in openings
     ]
     new = {row["payment_no"] for row in await tx.fetch(_INSERT_PAYMENTS, as_json(payments))}
     await write(tx, written_of(one for one in openings if one.payment.payment_no in new))
@@ -303,10 +303,6 @@ def _told(row: Row) -> Row:
         "body": row["body"],
         "due_at": row["due_at"],
     }
-
-
-def _members(payment: Payment) -> dict[str, Any]:
-    return {name: getattr(payment, name) for name in Payment.__slots__}
 
 
 async def reopen(tx: Tx, payment: Payment) -> None:
