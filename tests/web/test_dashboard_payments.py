@@ -17,6 +17,8 @@ from tests.dashboard import OTHER_SHOP, SHOP, Browser, Office, open_office
 
 from wongate.domain.rights import Role
 from wongate.flows import roll_up
+from wongate.reports.ends import ENDS
+from wongate.web.dashboard_filters import ABOUT
 
 TABLE = "/dashboard/payments"
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -226,6 +228,10 @@ async def test_chips_take_one_condition_away_each(database: str) -> None:
             f"{TABLE}?status=decline&status=error&code=20105",
             f"{TABLE}?status=decline&status=error&period=7d",
         } == urls
+
+
+def test_everything_that_a_period_may_be_about_has_words() -> None:
+    assert {"", *ENDS} == set(ABOUT)
 
 
 @pytest.mark.parametrize(
