@@ -27,8 +27,8 @@ from wongate.web.report_mail import composer
 log = logging.getLogger(__name__)
 
 BUSY_S = 0.002
-"""Seconds between looks while each finds something. Each that finds nothing doubles the pause: what comes every few milliseconds
-waits as long, and a quiet platform is left in peace."""
+"""Seconds between looks while each finds something. Each that finds nothing doubles the pause, from a 25th of the longest on: what
+comes every few milliseconds waits as long, and a quiet platform is left in peace."""
 
 IDLE_S = 0.05
 """The longest pause: three cheap reads, 20 times a second."""
@@ -111,7 +111,7 @@ async def _repeat(
     pause_s = BUSY_S
     while not stop.is_set():
         try:
-            pause_s = BUSY_S if await duty() else min(pause_s * 2, idle_s)
+            pause_s = BUSY_S if await duty() else min(max(pause_s * 2, idle_s / 25), idle_s)
         except Exception:
             log.warning("duty failed, trying again", exc_info=True, extra={"duty": name})
             pause_s = TROUBLE_S

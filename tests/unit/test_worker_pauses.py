@@ -21,7 +21,11 @@ def test_something_found_makes_looks_quick_again():
     assert [0.004, 0.008, 0.002, 0.004] == pauses([0, 0, 1, 0])
 
 
-def pauses(found: Sequence[int]) -> list[float]:
+def test_what_is_looked_for_once_an_hour_is_not_looked_for_every_few_seconds_at_first():
+    assert [144.0, 288.0, 576.0] == pauses([0] * 3, idle_s=3600.0)
+
+
+def pauses(found: Sequence[int], idle_s: float = 0.05) -> list[float]:
     """Seconds of virtual time after each look that found so many."""
     looks: list[float] = []
 
@@ -35,7 +39,7 @@ def pauses(found: Sequence[int]) -> list[float]:
                 return 0
             return found[len(looks) - 1]
 
-        await _repeat("look", look, stop, idle_s=0.05)
+        await _repeat("look", look, stop, idle_s=idle_s)
 
     virtual_time.run(main())
     return [round(later - earlier, 6) for earlier, later in pairwise(looks)]
