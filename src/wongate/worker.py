@@ -27,8 +27,8 @@ from wongate.web.report_mail import composer
 log = logging.getLogger(__name__)
 
 BUSY_S = 0.002
-"""Seconds between looks while each finds something. Each that finds nothing doubles the pause, from a 25th of the longest on: what
-comes every few milliseconds waits as long, and a quiet platform is left in peace."""
+"""Seconds between looks that find something. Each that finds nothing doubles the pause, from a 25th of the longest on: what
+comes every few milliseconds waits no longer, and a quiet platform is left in peace."""
 
 IDLE_S = 0.05
 """The longest pause: three cheap reads, 20 times a second."""
