@@ -300,3 +300,9 @@ def test_the_shorter_way_is_taken_for_what_is_sent_most() -> None:
     assert callback.standard_text(callback.body(project(), payment(), operation(), form=form))
     flawed = callback.body(project(), payment(), operation(), flaws=[Flaw(3001, "a", "b")])
     assert callback.standard_text(flawed) == ""
+
+
+@pytest.mark.parametrize("message", [{}, {"operations": []}, {"payment": {"id": "a"}}])
+def test_other_messages_are_signed_the_general_way(message: dict[str, Any]) -> None:
+    """The Data API's answers are among them."""
+    assert sign(message, SECRET) == callback.signed(message, SECRET)["signature"]
