@@ -104,11 +104,12 @@ def points(jobs: int, ways: Sequence[str]) -> int:
             ran[result["how"]] += result["points"]
             broken += result["violations"]
             print(f"{result['how']:<13}{result['points']:5} points  {result['scenario']}", flush=True)
+            for violation in result["violations"]:
+                print(f"VIOLATION {violation}", flush=True)
     print()
     for how in ways:
         print(f"{how:<13}{ran[how]:5} runs")
     print(f"scenarios {len(SCENARIOS)}, violations {len(broken)}, {time.monotonic() - began:.0f} s")
-    print("\n".join(broken))
     return 1 if broken else 0
 
 
