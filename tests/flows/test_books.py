@@ -229,6 +229,30 @@ async def test_damage_is_found_and_named(open_world: OpenWorld):
             await connection.close()
 
 
+async def test_a_refund_settled_by_a_remainder_rests_on_the_answer_that_told_it(open_world: OpenWorld):
+    """N-12: that answer was to another refund of the payment."""
+    async with open_world(account={"connect_s": 0.5, "read_s": 0.2}) as world:
+        sale = await world.paid_sale()
+        await sale.fault("cancel", "reset", committed=True)
+        for amount in (300, 200):
+            await sale.refund(payment__amount=amount, payment__currency="KRW")
+            await world.work()
+        await world.pass_time(3900, step_s=60)
+        assert 500 == (await sale.row())["refunded"]
+        connection = await asyncpg.connect(world.database_url)
+        try:
+            assert [] == await found_in(connection)
+            for response in ("response - 'RemainAmt'", """response || '{"RemainAmt": "000000000800"}'"""):
+                damaging = connection.transaction()
+                await damaging.start()
+                await damage(connection, f"UPDATE exchange SET response = {response} WHERE kind = 'cancel'")
+                found = await found_in(connection)
+                await damaging.rollback()
+                assert ["refund approved without a word of the provider"] == [f.text for f in found]
+        finally:
+            await connection.close()
+
+
 async def found_in(connection: asyncpg.Connection) -> list[Finding]:
     async def secrets(project_id: int) -> list[str]:
         return [SECRET]

@@ -65,7 +65,8 @@ def _kept_from(table: str) -> str:
 
 
 # The word that each end rests on, once an approval or a cancel may have been sent. A person who has looked at the PG may stand in
-# for it, and so may the provider's notice of a cancel. The sandbox's made-up past has no exchanges.
+# for it, and so may the provider's notice of a cancel, or what a later cancel has left over when both are gone. The sandbox's
+# made-up past has no exchanges.
 _GROUNDLESS = f"""
 SELECT t.project_id, t.operation_id AS number, format('%s %s without a word of the provider', o.kind, t.event) AS text
 FROM transition t JOIN operation o ON o.project_id = t.project_id AND o.operation_id = t.operation_id
@@ -77,6 +78,11 @@ WHERE t.operation_id >= {_kept_from("exchange")}
               AND s.event IN ('confirmed', 'sent'))
   AND NOT (t.note = 'provider''s notice' AND EXISTS (SELECT FROM notice n JOIN operation s ON s.project_id = n.project_id
            AND s.operation_id = n.operation_id WHERE n.project_id = o.project_id AND s.payment_no = o.payment_no))
+  AND NOT (t.note = 'the remainder after a later cancel' AND EXISTS (SELECT FROM exchange e JOIN operation s
+           ON s.project_id = e.project_id AND s.operation_id = e.operation_id WHERE e.project_id = o.project_id
+           AND s.payment_no = o.payment_no AND s.operation_id <> o.operation_id AND s.kind = 'refund' AND e.kind = 'cancel'
+           AND e.verdict = 'approved ' || s.amount AND e.response->>'RemainAmt' ~ '^[0-9]+$'
+           AND (e.response->>'RemainAmt')::bigint <= p.captured - o.amount - s.amount))
   AND NOT EXISTS (SELECT FROM exchange e WHERE e.project_id = t.project_id AND e.operation_id = t.operation_id AND CASE
       WHEN o.kind = 'sale' AND t.event = 'approved' THEN e.kind = 'approve' AND e.verdict = 'approved ' || o.amount
       WHEN o.kind = 'sale' AND t.event LIKE 'declined%' THEN e.kind = 'approve' AND e.verdict ~ '^(declined|not sent)'
