@@ -44,6 +44,11 @@ class Program:
             return [int(pid) for pid in text.split() if b"spawn_main" in _command_line(int(pid))]
         return []
 
+    def under(self, launcher: str, env: dict[str, str]) -> "Program":
+        """The same program started by another: `python -m LAUNCHER wongate worker` instead of `python -m wongate worker`."""
+        interpreter, _, *command = self._argv
+        return Program(self.name, [interpreter, "-m", launcher, *command], {**self._env, **env}, self._log)
+
     def kill(self) -> None:
         """kill -9, its children too."""
         if self._process is not None:

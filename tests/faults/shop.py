@@ -154,6 +154,12 @@ class Shop:
 
         await asyncio.gather(*(serve_customers() for _ in range(at_once)))
 
+    async def books(self) -> list[dict[str, Any]]:
+        """The provider's."""
+        async with self.http.get(f"{self.stage.simulator_url}/control/books") as answer:
+            books: list[dict[str, Any]] = (await answer.json())["books"]
+            return books
+
     async def nothing_is_lost(self) -> None:
         """Every acknowledged request is there (I7), and every payment's last word has reached the shop."""
         rows = await self.stage.rows(

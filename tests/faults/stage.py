@@ -1,5 +1,5 @@
-"""The platform as real processes, to be killed, frozen and starved: a durable PostgreSQL, the simulator, one `serve` of four
-processes, two workers.
+"""The platform as real processes, to be killed, frozen and starved: a durable PostgreSQL, the simulator, one `serve` (of four
+processes mostly), workers.
 
 Time is the processes' own, moved ahead by a file that they share, so that waiting for a retry or a limit time costs nothing.
 """
@@ -32,7 +32,7 @@ from wongate.store.migrate import migrate
 
 LIMIT_TIME_S = 300
 PROCESSES = 4
-STEP_S, STEPS_MAX = 60, 60
+LOOK_S = 0.25
 HANG_GUARD_S = 300
 """Ends a test that hangs; nothing that is asserted depends on it, however slow the machine."""
 
@@ -63,6 +63,7 @@ class Stage:
     simulator_url: str
     shop_port: int
     programs: dict[str, Program]
+    processes: int = PROCESSES
     measured: Callable[[str, str], None] = lambda name, text: None
 
     @property
@@ -73,7 +74,7 @@ class Stage:
             "WONGATE_PAGE_URL": self.gate_url,
             "WONGATE_HOST": "127.0.0.1",
             "WONGATE_PORT": self.gate_url.rpartition(":")[2],
-            "WONGATE_PROCESSES": str(PROCESSES),
+            "WONGATE_PROCESSES": str(self.processes),
             "WONGATE_POOL_SIZE": "4",
             "WONGATE_CLOCK_FILE": str(self.directory / "clock"),
             "WONGATE_CALLBACK_ALLOW": "127.0.0.0/8",
@@ -87,6 +88,12 @@ class Stage:
         program.kill()
         program.start()
 
+    def replace(self, name: str, program: Program) -> None:
+        """Another program in the place of one, or itself again; it does not answer yet."""
+        self.programs[name].kill()
+        self.programs[name] = program
+        program.start()
+
     def heal(self) -> None:
         """Everything runs again and answers."""
         if self.server.ending() is not None:
@@ -97,11 +104,11 @@ class Stage:
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
-        """All four processes serve; the first of them answers long before the last."""
+        """All processes serve; the first of them answers long before the last."""
         for url in (f"{self.simulator_url}/healthz", f"{self.gate_url}/readyz"):
             wait_until_answers(url, HANG_GUARD_S)
         deadline = time.monotonic() + HANG_GUARD_S
-        while self.programs["serve"].said().count("startup complete") < PROCESSES:
+        while self.programs["serve"].said().count("startup complete") < self.processes:
             assert time.monotonic() < deadline, self.programs["serve"].said()[-6000:]
             time.sleep(0.05)
 
@@ -137,25 +144,34 @@ class Stage:
         (offset_s,) = struct.unpack("<d", (self.directory / "clock").read_bytes())
         return datetime.now(UTC) + timedelta(seconds=offset_s)
 
-    async def settle(self) -> int:
-        """Lets time go by until nothing is left to do that time can do; the number of steps. Payers who never came are declined
-        meanwhile. Time stands while something is due, so that a slow machine loses none of it."""
-        steps, deadline = 0, time.monotonic() + HANG_GUARD_S
-        while steps < STEPS_MAX and time.monotonic() < deadline:
-            (row,) = await self.rows(
-                "WITH waiting AS (SELECT wake_at AS at FROM operation WHERE stage <> 'done' UNION ALL "
-                "SELECT due_at FROM callback WHERE state = 'waiting' UNION ALL "
-                "SELECT wake_at FROM notice WHERE wake_at IS NOT NULL) "
-                "SELECT count(*) AS left, count(*) FILTER (WHERE at <= $1) AS due FROM waiting",
-                self.now(),
-            )
-            if not row["left"]:
-                break
-            if not row["due"]:
-                self.advance(STEP_S)
-                steps += 1
-            await asyncio.sleep(0.5)
-        return steps
+    async def settle(self, within_s: float = 3600) -> float:
+        """Lets time go by until nothing is left to do that time can do, or `within_s` have passed; how many seconds have. Payers
+        who never came are declined meanwhile."""
+        passed_s, deadline = 0.0, time.monotonic() + HANG_GUARD_S
+        while passed_s < within_s and time.monotonic() < deadline and await self.next_due():
+            passed_s += await self.jump()
+        return passed_s
+
+    async def jump(self, *but: str) -> float:
+        """To the next thing to be done, but for operations at these stages; how many seconds that was. Time stands while
+        something is due, or has changed a moment ago, so that a slow machine loses none of it."""
+        before = await self.next_due(*but)
+        await asyncio.sleep(LOOK_S)
+        if before is None or before != await self.next_due(*but):
+            return 0.0
+        wait_s = max(0.0, (before - self.now()).total_seconds())
+        self.advance(wait_s)
+        return wait_s
+
+    async def next_due(self, *but: str) -> datetime | None:
+        (row,) = await self.rows(
+            "WITH waiting AS (SELECT wake_at AS at FROM operation WHERE stage <> 'done' AND stage <> ALL ($1) UNION ALL "
+            "SELECT due_at FROM callback WHERE state = 'waiting' UNION ALL "
+            "SELECT wake_at FROM notice WHERE wake_at IS NOT NULL) SELECT min(at) AS at FROM waiting",
+            but,
+        )
+        due: datetime | None = row["at"]
+        return due
 
     async def left_over(self) -> list[Any]:
         """Operations that time alone does not end."""
@@ -178,7 +194,9 @@ class Stage:
 
 
 @contextmanager
-def opened(directory: Path, start: StartDatabase = embedded.start) -> Iterator[Stage]:
+def opened(
+    directory: Path, start: StartDatabase = embedded.start, *, processes: int = PROCESSES, workers: int = 2
+) -> Iterator[Stage]:
     """For the main thread: its processes end with it."""
     (directory / "clock").write_bytes(struct.pack("<d", 0.0))
     gate_port, simulator_port, shop_port = free_port(), free_port(), free_port()
@@ -193,6 +211,7 @@ def opened(directory: Path, start: StartDatabase = embedded.start) -> Iterator[S
             f"http://127.0.0.1:{simulator_port}",
             shop_port,
             {},
+            processes,
         )
         asyncio.run(_prepare(stage))
         wongate = [sys.executable, "-m", "wongate"]
@@ -202,8 +221,7 @@ def opened(directory: Path, start: StartDatabase = embedded.start) -> Iterator[S
         for name, argv in (
             ("simulator", simulator),
             ("serve", [*wongate, "serve"]),
-            ("worker 1", [*wongate, "worker"]),
-            ("worker 2", [*wongate, "worker"]),
+            *((f"worker {number}", [*wongate, "worker"]) for number in range(1, workers + 1)),
         ):
             stage.programs[name] = Program(name, argv, stage.environment, directory / f"{name}.log")
         try:

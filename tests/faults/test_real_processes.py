@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 
 import aiohttp
 import pytest
@@ -72,14 +71,14 @@ async def kill_database(stage: Stage) -> int:
 
 async def afterwards(stage: Stage, merchant: Shop, what: str) -> None:
     stage.heal()
-    steps = await stage.settle()
+    passed_s = await stage.settle()
     await merchant.nothing_is_lost()
     await stage.books_hold()
     left = await only_lost_partial_refunds(merchant)
     stage.measured(
         what,
         f"{len(merchant.accepted):,} acknowledged requests kept, {merchant.unanswered:,} unanswered, "
-        f"{merchant.busy:,} answered 503; settled after {steps} min of virtual time, {left} left to people",
+        f"{merchant.busy:,} answered 503; settled after {passed_s / 60:.0f} min of virtual time, {left} left to people",
     )
 
 
@@ -87,7 +86,7 @@ async def only_lost_partial_refunds(merchant: Shop) -> int:
     """What may stay on the list of the unresolved, and how many: partial refunds that never reached the provider. An inquiry does
     not tell of them (N-11), no notice will come, and repeating one might pay it out twice (N-12): a person decides."""
     left = await merchant.stage.left_over()
-    books = {book["moid"]: book for book in await books_of(merchant)} if left else {}
+    books = {book["moid"]: book for book in await merchant.books()} if left else {}
     for refund in left:
         assert ("refund", "asking") == (refund["kind"], refund["stage"]), dict(refund)
         assert refund["amount"] < refund["captured"], "a whole refund ends by itself"
@@ -227,7 +226,7 @@ async def test_a_worker_frozen_past_its_lease_changes_nothing_when_it_wakes(stag
         assert told is not None
         assert 1 == sum(body["payment"]["status"] == "refunded" for body in merchant.callbacks[payment_id])
         (books,) = [
-            book for book in await books_of(merchant) if book["moid"] == await order_of(stage, payment_id)
+            book for book in await merchant.books() if book["moid"] == await order_of(stage, payment_id)
         ]
         assert 1000 == books["cancelled"]
 
@@ -264,7 +263,7 @@ async def test_refunds_at_once_from_four_processes_never_exceed_the_payment(stag
             "JOIN payment p USING (project_id, payment_no) WHERE o.kind = 'refund' AND p.payment_id = $1",
             payment_id,
         )
-        (books,) = [b for b in await books_of(merchant) if b["amount"] == total]
+        (books,) = [b for b in await merchant.books() if b["amount"] == total]
         assert REFUNDS == row["asked"]
         assert row["won"] == row["booked"] == books["cancelled"] <= total
         assert total - row["won"] < 100  # as much as the smallest request left room for
@@ -277,12 +276,6 @@ async def test_refunds_at_once_from_four_processes_never_exceed_the_payment(stag
 async def arm(merchant: Shop, fault: dict[str, object]) -> None:
     async with merchant.http.post(f"{merchant.stage.simulator_url}/control/faults", json=fault) as answer:
         assert 201 == answer.status, await answer.text()
-
-
-async def books_of(merchant: Shop) -> list[dict[str, Any]]:
-    async with merchant.http.get(f"{merchant.stage.simulator_url}/control/books") as answer:
-        books: list[dict[str, Any]] = (await answer.json())["books"]
-        return books
 
 
 async def order_of(stage: Stage, payment_id: str) -> str:
@@ -300,7 +293,7 @@ async def until_books(merchant: Shop, payment_id: str, what: str) -> None:
     order = await order_of(merchant.stage, payment_id)
 
     async def done() -> bool:
-        return any(book[what] for book in await books_of(merchant) if book["moid"] == order)
+        return any(book[what] for book in await merchant.books() if book["moid"] == order)
 
     await until(done)
 
