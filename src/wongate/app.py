@@ -32,6 +32,7 @@ from wongate.web.back_pressure import App, BackPressure, Busy
 from wongate.web.checkout import checkout
 from wongate.web.dashboard import dashboard
 from wongate.web.http import Receive, Scope, Send, answer_json
+from wongate.web.security import over_tls
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +167,7 @@ class Application:
         self._pages: Any = None
         self._dashboard: Any = None
         self._platform: Platform | None = None
+        self._over_tls: Callable[[Send], Send] = _as_it_is
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -173,9 +175,9 @@ class Application:
         elif scope["type"] == "http":
             path: str = scope["path"]
             if path.startswith("/v2/"):
-                await self._gate(scope, receive, send)
+                await self._gate(scope, receive, self._over_tls(send))
             elif path.startswith("/v1/") and path not in PAGE_PATHS:
-                await self._data_api(scope, receive, send)
+                await self._data_api(scope, receive, self._over_tls(send))
             elif path == "/dashboard" or path.startswith("/dashboard/"):
                 await self._dashboard(scope, receive, send)
             elif path in ("/healthz", "/readyz"):
@@ -202,6 +204,7 @@ class Application:
         """Puts the fronts on an open platform; tests bring one of their own."""
         door, intake, proxies = Door(platform), Intake(platform), self._settings.trusted_proxies
         self._platform = platform
+        self._over_tls = over_tls if platform.page_url.startswith("https://") else _as_it_is
         merchants = gate.Gate(platform, intake, door, trusted_proxies=proxies)
         questions = data_api.DataApi(platform, may_push=self._settings.data_push)
         people = dashboard(
@@ -229,6 +232,10 @@ class Application:
             except Unavailable:
                 status, text = 503, b"database unavailable"
         await _answer_plainly(send, status, text)
+
+
+def _as_it_is(send: Send) -> Send:
+    return send
 
 
 async def _gate_is_busy(send: Send) -> None:

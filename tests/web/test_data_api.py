@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -417,8 +417,9 @@ async def test_over_tls_every_answer_keeps_its_reader_on_tls(
 ) -> None:
     async with open_world() as world:
         caller = await client(world)
-        caller.app = DataApi(replace(world.platform, page_url=page_url))
-        for path, status in ((GET, 200), ("/v1/nothing", 404)):
+        world.platform.page_url = page_url
+        world.app.compose(world.platform)
+        for path, status in ((GET, 200), ("/v1/nothing", 404), ("/v2/nothing", 404)):
             answer = await caller.post(path)
             assert (status, sent) == (answer.status, "strict-transport-security" in answer.headers)
 

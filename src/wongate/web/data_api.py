@@ -21,7 +21,6 @@ from wongate.flows.platform import Platform
 from wongate.flows.profile import TokenHolder
 from wongate.reports import operations
 from wongate.web.http import ClientGone, Receive, Scope, Send, answer_text, read_body
-from wongate.web.security import over_tls
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,6 @@ class DataApi:
         self._platform = platform
         self._may_push = may_push
         self._pause = pause
-        self._secure = platform.page_url.startswith("https://")
         self._stories: dict[str, Story] = {
             "/v1/operations/get": self._operations,
             "/v1/operations/get-by-payment": self._of_payment,
@@ -45,7 +43,6 @@ class DataApi:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        send = over_tls(send) if self._secure else send
         try:
             await answer_text(send, await self._answer(scope, receive))
         except DataError as error:

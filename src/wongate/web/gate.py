@@ -253,4 +253,6 @@ def error_body(refused: Refused) -> Mapping[str, Any]:
 def _headers(refused: Refused) -> list[tuple[bytes, bytes]]:
     if refused.http_status == 405:
         return [(b"allow", b"POST")]
-    return [(b"connection", b"close")] if refused.http_status == 413 else []
+    return (
+        [(b"connection", b"close")] if refused.http_status in (408, 413) else []
+    )  # more of the body may come
