@@ -15,6 +15,10 @@ from wongate.settings import load
 from wongate.web.whole_requests import Protocol
 from wongate.worker import work
 
+KEEP_ALIVE_S = 75
+"""Seconds after which an idle connection is closed; longer than proxies keep theirs (60 s): the side that sends has to be the one
+that closes, or now and then a request meets a connection that is just going away."""
+
 
 def serve(options: argparse.Namespace) -> int:
     settings = load()
@@ -31,6 +35,7 @@ def serve(options: argparse.Namespace) -> int:
         server_header=False,
         proxy_headers=False,
         log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=40,
     )
     return 0
