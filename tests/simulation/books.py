@@ -332,8 +332,9 @@ def acknowledged(world: "World", snapshot: Snapshot) -> Found:
 
 
 def limits(world: "World", snapshot: Snapshot) -> Found:
-    """E-37, N-13: no approval is asked for after the limit time."""
-    if world.swarm.on.keys() & {"skew", "clock jump", "freeze"}:
+    """E-37, N-13: no approval is asked for after the limit time; but a process that is frozen after its last look at the clock
+    asks when it wakes up, and what comes of it is undone."""
+    if world.swarm.on.keys() & {"skew", "clock jump", "freeze"} or world.plan.freeze_at:
         return
     for sale in snapshot.operations:
         for at_s in world.auditor.approvals_sent.get(sale["reference"], []) if sale["kind"] == "sale" else []:
