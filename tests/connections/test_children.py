@@ -56,9 +56,18 @@ print("stopped", flush=True)
 
 
 @contextmanager
-def supervisor_of(program: str, journal: Path, *names: str) -> Iterator[subprocess.Popen[str]]:
-    with run_script(SUPERVISOR, program, journal, *names, start_new_session=True) as supervisor:
-        yield supervisor
+def supervisor_of(
+    program: str, journal: Path, *names: str, on_hangup: signal.Handlers = signal.SIG_DFL
+) -> Iterator[subprocess.Popen[str]]:
+    """A supervisor in a session of its own. What becomes of SIGHUP is said: tests that run under `nohup` would pass that on."""
+    before = signal.signal(signal.SIGHUP, on_hangup)
+    try:
+        running = run_script(SUPERVISOR, program, journal, *names, start_new_session=True)
+        with running as supervisor:
+            signal.signal(signal.SIGHUP, before)
+            yield supervisor
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def lines_of(supervisor: subprocess.Popen[str]) -> Iterator[str]:
@@ -92,19 +101,14 @@ def test_a_stop_signal_ends_all_in_reverse_order_each_after_its_work(tmp_path, n
 
 def test_under_nohup_the_end_of_the_terminal_stops_nothing(tmp_path):
     journal = tmp_path / "journal"
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with supervisor_of(DILIGENT, journal, "web") as supervisor:
-            said = lines_of(supervisor)
-            assert "running" == next(said)
-            signal.signal(signal.SIGHUP, before)
-            supervisor.send_signal(signal.SIGHUP)
-            time.sleep(0.3)
-            assert is_running(numbers_in(journal)[0])
-            supervisor.terminate()
-            assert "stopped" == next(said)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with supervisor_of(DILIGENT, journal, "web", on_hangup=signal.SIG_IGN) as supervisor:
+        said = lines_of(supervisor)
+        assert "running" == next(said)
+        supervisor.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        assert is_running(numbers_in(journal)[0])
+        supervisor.terminate()
+        assert "stopped" == next(said)
 
 
 def test_what_nobody_wants_any_more_is_stopped(tmp_path):
