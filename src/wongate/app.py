@@ -43,9 +43,12 @@ PAGE_PATHS = frozenset({"/v1/params/check"})
 """Belongs to the Payment Page (E-30), although the Data API has the prefix."""
 
 MB = 1024 * 1024
-GATE_MEMORY, DATA_MEMORY, PAGES_MEMORY, DASHBOARD_MEMORY = 48 * MB, 16 * MB, 32 * MB, 16 * MB
+GATE_MEMORY, DATA_MEMORY, DASHBOARD_MEMORY = 48 * MB, 16 * MB, 16 * MB
+PAGES_MEMORY, STREAMS_MEMORY = 32 * MB, 32 * MB
 """Bytes that the requests of each front may hold in one process, so that none crowds out another: 2,200 sales at the same
-moment, 100 of them with bodies of 256 KB."""
+moment, 100 of them with bodies of 256 KB. Waiting pages hold their streams for many seconds: apart from payers' returns."""
+
+STREAMS = "/events"
 
 COME_BACK = [(b"retry-after", b"1")]
 
@@ -165,6 +168,7 @@ class Application:
         self._gate: Any = None
         self._data_api: Any = None
         self._pages: Any = None
+        self._streams: Any = None
         self._dashboard: Any = None
         self._platform: Platform | None = None
         self._over_tls: Callable[[Send], Send] = _as_it_is
@@ -182,6 +186,8 @@ class Application:
                 await self._dashboard(scope, receive, send)
             elif path in ("/healthz", "/readyz"):
                 await self._health(path, send)
+            elif path.endswith(STREAMS):
+                await self._streams(scope, receive, send)
             else:
                 await self._pages(scope, receive, send)
 
@@ -216,7 +222,9 @@ class Application:
         )
         self._gate = self._bounded(merchants, _gate_is_busy, GATE_MEMORY)
         self._data_api = self._bounded(questions, _data_api_is_busy, DATA_MEMORY)
-        self._pages = self._bounded(checkout(platform, intake, door, proxies), _pages_are_busy, PAGES_MEMORY)
+        pages = checkout(platform, intake, door, proxies)
+        self._pages = self._bounded(pages, _pages_are_busy, PAGES_MEMORY)
+        self._streams = self._bounded(pages, _pages_are_busy, STREAMS_MEMORY)
         self._dashboard = self._bounded(people, _pages_are_busy, DASHBOARD_MEMORY)
 
     def _bounded(self, app: App, busy: Busy, memory_max: int) -> BackPressure:

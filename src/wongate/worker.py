@@ -127,20 +127,22 @@ async def _sleep(seconds: float, stop: asyncio.Event) -> None:
 class Waking:
     """Claims operations whose time has come, project by project, and carries them side by side."""
 
-    def __init__(self, platform: Platform, door: Door) -> None:
+    def __init__(self, platform: Platform, door: Door, *, at_once: int = AT_ONCE) -> None:
         self._platform = platform
         self._door = door
-        self._places: Shares[int] = Shares(AT_ONCE)
+        self._places: Shares[int] = Shares(at_once)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._last = 0
 
     async def tick(self) -> int:
         now = self._platform.clock.now()
         async with self._platform.database.read() as tx:
             projects = await payments.projects_to_wake(tx, now)
         claimed = 0
-        for project_id in projects:
+        for project_id in sorted(projects, key=lambda number: (number <= self._last, number)):
             room = min(self._places.room(project_id), max(1, self._places.free // len(projects)))
             if room > 0:
+                self._last = project_id  # the next look begins behind it: places that are few go round
                 claimed += await self._claim(project_id, room)
         return claimed
 

@@ -10,17 +10,18 @@ from tests.world import PROJECT_ID, SECRET, VAULT, OpenWorld, World, free_port
 from wongate.commands import create_project
 from wongate.flows.deliver import IN_FLIGHT_MAX
 from wongate.flows.lane import START
-from wongate.worker import AT_ONCE
+from wongate.flows.settle import Door
+from wongate.worker import AT_ONCE, Waking
 
 QUIET_ID = PROJECT_ID + 1
 REFUSED = {"payment__amount": 50}
 """Below the minimum: a sale that ends at once with a single final callback."""
 
 
-async def add_quiet_project(world: World) -> None:
+async def add_quiet_project(world: World, project_id: int = QUIET_ID) -> None:
     settings = {"callback_url": f"{world.merchant.url}/quiet"}
     async with world.platform.database.transaction() as tx:
-        await create_project(tx, VAULT, QUIET_ID, "Quiet shop", SECRET, 1, settings)
+        await create_project(tx, VAULT, project_id, "Quiet shop", SECRET, 1, settings)
 
 
 async def sell(world: World, project_id: int, number: int, **changes: object) -> None:
@@ -133,4 +134,26 @@ async def test_operations_that_hang_leave_places_for_another_projects(open_world
             world.clock.advance(900)
             await world.waking.tick()
             assert 3 == await claimed(world, "operation", QUIET_ID)
+        await world.work()
+
+
+async def test_places_that_are_few_go_round_among_the_projects(open_world: OpenWorld):
+    """With a single place for all, a look goes on behind the project that had it last."""
+    projects = (PROJECT_ID, QUIET_ID, QUIET_ID + 1)
+    async with open_world() as world:
+        for project_id in projects[1:]:
+            await add_quiet_project(world, project_id)
+        for project_id in projects:
+            await sell(world, project_id, 3)
+        world.clock.advance(1800)
+        waking = Waking(world.platform, Door(world.platform), at_once=2)
+        async with world.platform.database.transaction() as tx:
+            await tx.execute("SELECT 1 FROM payment WHERE project_id = ANY($1) FOR UPDATE", list(projects))
+            assert 1 == await waking.tick()
+            assert 0 == await waking.tick()
+        for _ in projects[1:]:
+            await waking.drain()
+            assert 1 == await waking.tick()
+        assert [1, 1, 1] == [await claimed(world, "operation", project_id) for project_id in projects]
+        await waking.drain()
         await world.work()

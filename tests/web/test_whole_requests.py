@@ -194,6 +194,30 @@ async def test_a_client_that_leaves_before_the_answer_harms_nobody() -> None:
         await is_well(port)
 
 
+async def test_a_client_that_reads_nothing_is_waited_for() -> None:
+    """Its answers pile up until the connection is full, not until the server is."""
+    handled = 0
+
+    async def generous(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal handled
+        await read_body(scope, receive)
+        handled += 1
+        came.set()
+        await answer_json(send, {"text": "x" * 200_000})
+
+    came = asyncio.Event()
+    async with serving(generous) as (_, port), calling(port) as caller:
+        for _ in range(300):
+            came.clear()
+            caller.writer.write(post(b"more"))
+            try:
+                await asyncio.wait_for(came.wait(), 1)
+            except TimeoutError:
+                break
+        assert 300 > handled
+        caller.writer.transport.abort()
+
+
 async def test_a_story_that_breaks_leaves_no_half_answer() -> None:
     async with serving(Echo()) as (_, port), calling(port) as caller:
         caller.writer.write(post(b"break"))

@@ -14,8 +14,8 @@ class Overloaded(Exception):
 
 
 class Shares(Generic[Key]):
-    """Who holds how much. Nothing is reserved for anybody, and yet a key that holds nothing finds room: the rule leaves
-    something free whatever the others take (dynamic thresholds, known from the buffers of network switches)."""
+    """Who holds how much. Nothing is reserved for anybody, and yet a few greedy keys leave room to one that holds nothing
+    (dynamic thresholds, known from the buffers of network switches). Many keys together can fill the whole."""
 
     def __init__(self, whole: int) -> None:
         self.free = whole

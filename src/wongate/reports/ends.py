@@ -17,11 +17,7 @@ ENDS: Mapping[str, str] = {
 }
 """What may have ended, as conditions on operation `e` and its final transition `t`."""
 
-ENDED = (
-    "SELECT e.payment_no FROM {} t JOIN operation e ON e.project_id = t.project_id AND e.operation_id = t.operation_id "
-    "WHERE t.final"
-)
-"""With the table of transitions, or a part of it."""
+ENDED = "FROM transition t JOIN operation e ON e.project_id = t.project_id AND e.operation_id = t.operation_id WHERE t.final"
 
 NEAR = 5000
 """Ends that are looked at one by one, a busy day's; where a period holds more, its payments are found among all others."""

@@ -81,8 +81,9 @@ WHERE t.operation_id >= {_kept_from("exchange")}
   AND NOT (t.note = 'the remainder after a later cancel' AND EXISTS (SELECT FROM exchange e JOIN operation s
            ON s.project_id = e.project_id AND s.operation_id = e.operation_id WHERE e.project_id = o.project_id
            AND s.payment_no = o.payment_no AND s.operation_id <> o.operation_id AND s.kind = 'refund' AND e.kind = 'cancel'
-           AND e.verdict = 'approved ' || s.amount AND e.response->>'RemainAmt' ~ '^[0-9]+$'
-           AND (e.response->>'RemainAmt')::bigint <= p.captured - o.amount - s.amount))
+           AND e.verdict = 'approved ' || s.amount
+           AND CASE WHEN e.response->>'RemainAmt' ~ '^[0-9]{{1,15}}$'
+               THEN (e.response->>'RemainAmt')::bigint <= p.captured - o.amount - s.amount ELSE false END))
   AND NOT EXISTS (SELECT FROM exchange e WHERE e.project_id = t.project_id AND e.operation_id = t.operation_id AND CASE
       WHEN o.kind = 'sale' AND t.event = 'approved' THEN e.kind = 'approve' AND e.verdict = 'approved ' || o.amount
       WHEN o.kind = 'sale' AND t.event LIKE 'declined%' THEN e.kind = 'approve' AND e.verdict ~ '^(declined|not sent)'

@@ -135,13 +135,15 @@ class Conditions:
                 yield f"abs({part} - {self._place(value)}) < 1"
 
     def _add_end(self, wanted: Filter, whole: bool) -> None:
-        """Looked up for one payment after the other, as OFFSET says, or for all of them at once."""
+        """Looked up for one payment after the other, as OFFSET says, or for all of them at once: by a list that names nothing of
+        the payment, or PostgreSQL before 17 would make it anew for each (20,000 payments in 15 ms, or not in 15 s)."""
         texts = [ENDS[wanted.about], *self._times("t.at", wanted)]
         if wanted.codes and wanted.about == "declined":
             texts.append(f"t.code = ANY({self._place(wanted.codes)})")
-        ended = f"{ENDED.format('transition')} AND {' AND '.join(texts)} AND t.project_id = p.project_id"
-        one_by_one = f"EXISTS ({ended} AND e.payment_no = p.payment_no OFFSET 0)"
-        self.texts.append(f"p.payment_no IN ({ended})" if whole else one_by_one)
+        ended = f"{ENDED} AND {' AND '.join(texts)}"
+        listed = f"SELECT t.project_id, e.payment_no {ended} AND t.project_id = ANY($1)"
+        of_one = f"SELECT {ended} AND t.project_id = p.project_id AND e.payment_no = p.payment_no OFFSET 0"
+        self.texts.append(f"(p.project_id, p.payment_no) IN ({listed})" if whole else f"EXISTS ({of_one})")
         if wanted.until is not None:
             self.add("p.created_at < {}", wanted.until)  # nothing ends before it begins
 

@@ -48,7 +48,7 @@ class DataApi:
         except DataError as error:
             await refuse(send, error)
         except Refused as refused:  # the body is too large, or no JSON object
-            status = refused.http_status if refused.http_status == 413 else 400
+            status = refused.http_status if refused.http_status in (408, 413) else 400
             await refuse(send, DataError(status, refused.constraint or "The body is not a JSON object"))
         except Unavailable:
             await refuse(send, DataError(503, "Please try again in a moment", retry_after_s=1))

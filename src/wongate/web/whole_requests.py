@@ -32,7 +32,6 @@ class WholeRequest:
         "_head",
         "_protocol",
         "_scope",
-        "_task",
         "body",
         "disconnected",
         "keep_alive",
@@ -51,9 +50,9 @@ class WholeRequest:
         self.response_complete = False
 
     def begin(self, app: Any) -> None:
-        self._task = self._protocol.loop.create_task(
-            self._run(app)
-        )  # kept: the loop itself would let go of it
+        task = self._protocol.loop.create_task(self._run(app))
+        self._protocol.tasks.add(task)  # what a server that stops waits for
+        task.add_done_callback(self._protocol.tasks.discard)
 
     async def _run(self, app: Any) -> None:
         """The story answers whatever happens; one that does not leaves a connection of which nobody knows where it stands."""
@@ -113,6 +112,7 @@ class Protocol(HttpToolsProtocol):
             and not self.parser.should_upgrade()
             and not self.expect_100_continue
             and (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused  # a client that reads no answers is waited for by uvicorn's way
             and _length(self.headers) <= WHOLE_MAX
         )
 
