@@ -64,12 +64,15 @@ def _pairs_after(scenario: Scenario, postgres: Postgres, first: int) -> Iterator
 
 
 def some_pairs(scenario: Scenario, postgres: Postgres, number: int) -> Iterator[Point]:
-    """Pairs drawn from all of them, the same ones every time."""
+    """Pairs drawn from all of them, the same ones every time; after a crash at the last seam there is nothing to break into."""
     draw = Random(scenario.name)
     seams = len(undisturbed(scenario, postgres).seams)
-    for first in draw.sample(range(1, seams + 1), number):
+    for first in draw.sample(range(1, seams + 1), seams):
+        if number == 0:
+            return
         recovery = _recovery(_crashed(scenario, postgres, first))
         if recovery:
+            number -= 1
             yield _crashed(scenario, postgres, first, draw.choice(recovery))
 
 

@@ -59,7 +59,6 @@ class Gate:
             "/v2/info/check/signature": self._signature_is_right,
             "/v2/customer/saved_account/list": self._nothing_saved,
             "/v2/customer/saved_account/delete": self._nothing_saved,
-            "/v2/payment/wallet/payco/sale": self._sale,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
