@@ -648,3 +648,17 @@ def test_a_filter_goes_into_json_and_comes_back() -> None:
     assert replace(wanted, since=None) == exporting.filter_of(
         {**exporting.filter_json(replace(wanted, since=None)), "renamed": 1}
     )
+
+
+async def test_an_export_rests_twice_as_long_as_it_works() -> None:
+    """Otherwise a million rows take all cores, and sales wait."""
+    moment, rests = 0.0, []
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+
+    pace = exporting.Pace(lambda: moment, rest)
+    for worked_s in (0.001, 0.019, 0.5, 0.0):
+        moment += worked_s
+        await pace()
+    assert [0.04, 1.0] == [round(seconds, 6) for seconds in rests]

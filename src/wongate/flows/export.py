@@ -31,7 +31,11 @@ LEASE = timedelta(minutes=2)
 NOTED_EVERY_S = 1.0
 ATTEMPTS_MAX = 3
 PIECE = 1024 * 1024
-ROWS_AT_ONCE = 2000
+ROWS_AT_ONCE = 500
+
+WORK_S, REST = 0.005, 2.0
+"""After so many seconds of work an export rests for `REST` times as long: a million rows at full speed took two cores, and a sale
+waited 2.4 times as long (p99)."""
 CLEARED_EVERY = timedelta(minutes=10)
 WAITING_MAX = 20
 """Exports that one person may have in the queue."""
@@ -224,12 +228,14 @@ class Exporting:
 
     async def _keep(self, export: Export, path: Path) -> None:
         """A file of a broken earlier try lies under another attempt's number."""
+        pace = Pace(self._platform.monotonic)
         with path.open("rb") as file:
             number = 0
             while part := file.read(PIECE):
                 async with self._platform.database.read() as tx:
                     await exports.add_piece(tx, export, number, part)
                 number += 1
+                await pace()
 
     async def _finish(self, export: Export, size: int, rows: int) -> None:
         now = self._platform.clock.now()
@@ -251,15 +257,17 @@ class Exporting:
 
 
 class Progress:
-    """Notes progress about once a second, and keeps the lease with it. Raises Overtaken."""
+    """Notes progress about once a second, and keeps the lease with it; rests where it is called. Raises Overtaken."""
 
     def __init__(self, platform: Platform, export: Export, total: int) -> None:
         self._platform = platform
         self._export = export
         self._total = total
+        self._pace = Pace(platform.monotonic)
         self._next_s = 0.0
 
     async def __call__(self, done: int) -> None:
+        await self._pace()
         if self._platform.monotonic() < self._next_s:
             return
         self._next_s = self._platform.monotonic() + NOTED_EVERY_S
@@ -270,6 +278,23 @@ class Progress:
 
 
 Note = Callable[[int], Awaitable[None]]
+
+
+class Pace:
+    """Lets others work in between: awaited often, it rests when it is time to."""
+
+    def __init__(
+        self, monotonic: Callable[[], float], rest: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._monotonic = monotonic
+        self._rest = rest
+        self._since_s = monotonic()
+
+    async def __call__(self) -> None:
+        worked_s = self._monotonic() - self._since_s
+        if worked_s >= WORK_S:
+            await self._rest(min(worked_s, 1.0) * REST)
+            self._since_s = self._monotonic()
 
 
 async def _write_csv(tx: Tx, export: Export, wanted: Filter, path: Path, note: Note) -> int:
