@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from wongate.connections.batch import Batch, Overloaded
+from wongate.connections.batch import Batch
 from wongate.connections.database import Unavailable
+from wongate.connections.shares import Overloaded
 
 
 async def test_what_waits_at_the_same_moment_is_flushed_together() -> None:

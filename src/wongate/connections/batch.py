@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar, cast
 
 from wongate.connections.database import Unavailable
-from wongate.connections.shares import Overloaded as Overloaded
 from wongate.connections.shares import Shares
 
 Item = TypeVar("Item")

@@ -4,7 +4,6 @@ JSON in stays with the standard library, which can refuse duplicate members.
 """
 
 import json
-from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +11,7 @@ import orjson
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON text. Datetimes become ISO 8601, dataclasses objects, members of enums their values."""
+    """Compact JSON text. Datetimes become ISO 8601, members of enums their values."""
     return octets(value).decode()
 
 
@@ -27,6 +26,4 @@ def octets(value: Any) -> bytes:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
-    if is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
     return str(value)

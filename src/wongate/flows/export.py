@@ -221,7 +221,12 @@ class Exporting:
     async def _write(self, export: Export, wanted: Filter, path: Path) -> int:
         totals = await self._platform.look_up(lambda tx: register.totals(tx, wanted))
         total = sum(row["payments"] for row in totals)
-        note = Progress(self._platform, export, total)
+        progress, pace = Progress(self._platform, export, total), Pace(self._platform.monotonic)
+
+        async def note(done: int) -> None:
+            await progress(done)
+            await pace()
+
         await note(0)
         write = _write_csv if export.format == "csv" else _write_sheet
         return await self._platform.look_up(lambda tx: write(tx, export, wanted, path, note))
@@ -257,17 +262,15 @@ class Exporting:
 
 
 class Progress:
-    """Notes progress about once a second, and keeps the lease with it; rests where it is called. Raises Overtaken."""
+    """Notes progress about once a second, and keeps the lease with it. Raises Overtaken."""
 
     def __init__(self, platform: Platform, export: Export, total: int) -> None:
         self._platform = platform
         self._export = export
         self._total = total
-        self._pace = Pace(platform.monotonic)
         self._next_s = 0.0
 
     async def __call__(self, done: int) -> None:
-        await self._pace()
         if self._platform.monotonic() < self._next_s:
             return
         self._next_s = self._platform.monotonic() + NOTED_EVERY_S

@@ -13,9 +13,10 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from wongate.connections.batch import Batch, Overloaded
+from wongate.connections.batch import Batch
 from wongate.connections.database import Tx, Unavailable
 from wongate.connections.json_text import dumps
+from wongate.connections.shares import Overloaded
 from wongate.domain import callback, ledger
 from wongate.domain.lifecycle import FINAL, Event, Stage, advance
 from wongate.domain.members import Flaw

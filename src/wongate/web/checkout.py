@@ -15,8 +15,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from wongate.connections.batch import Overloaded
 from wongate.connections.database import Unavailable
+from wongate.connections.shares import Overloaded
 from wongate.domain.landing import (
     BLANK_PAGE,
     Exit,

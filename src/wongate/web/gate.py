@@ -5,8 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from wongate.connections.batch import Overloaded
 from wongate.connections.database import Unavailable
+from wongate.connections.shares import Overloaded
 from wongate.domain import callback, codes, methods, requests
 from wongate.domain.payment import Project
 from wongate.domain.refusal import Refused
