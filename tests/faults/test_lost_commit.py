@@ -2,7 +2,8 @@
 
 import asyncpg
 import pytest
-from tests.world import OpenWorld, Sale, World
+from aiohttp import web
+from tests.world import OpenWorld, Received, Sale, World
 
 
 class LostAnswer:
@@ -61,3 +62,23 @@ async def test_a_whole_refund_survives_a_lost_answer_too(open_world: OpenWorld, 
             world.platform.database.seam = lambda name: None
             assert "refunded" == (await sale.status())["payment"]["status"], f"commit {number}"
             assert 1000 == (await sale.books())["cancelled"]
+
+
+async def test_a_failed_callback_recorded_twice_skips_no_step_of_its_schedule(open_world: OpenWorld):
+    async with open_world() as world:
+
+        async def fails_and_the_record_of_it_is_lost(item: Received) -> web.StreamResponse:
+            lost.append(LostAnswer(world, 1))
+            return web.Response(status=500)
+
+        lost: list[LostAnswer] = []
+        world.merchant.answers["/callbacks"] = fails_and_the_record_of_it_is_lost
+        await world.sale(payment__amount=50)
+        for sends in range(1, 4):
+            await world.delivery.tick()
+            await world.delivery.drain()
+            assert (sends, True) == (len(lost), lost[-1].has_come)
+            row = (await world.rows("SELECT attempt, failures, state FROM callback"))[0]
+            assert (sends, sends, "waiting") == tuple(row)
+            world.clock.advance(10)
+        assert 3 == await world.value("SELECT count(*) FROM attempt")

@@ -20,6 +20,7 @@ from wongate.flows.people import OPERATOR_MAY, Access
 from wongate.flows.push import Pushing
 from wongate.flows.sign_in import Visitor
 from wongate.settings import Settings
+from wongate.store import pushes
 from wongate.web.data_api import DataApi
 
 GET = "/v1/operations/get"
@@ -366,6 +367,19 @@ async def test_the_answer_is_pushed_until_it_is_taken_with_200(open_world: OpenW
         assert {answer.raw} == set(bodies)
         row = (await world.rows("SELECT state, attempt, failures, http_status FROM push"))[0]
         assert ("delivered", 3, 2, 200) == tuple(row)
+
+
+async def test_a_failed_push_recorded_twice_counts_once(open_world: OpenWorld) -> None:
+    """So it is repeated where the answer to the commit of its record was lost (F18)."""
+    async with open_world(audited=False) as world:
+        await (await client(world)).post(GET, destination_url="http://127.0.0.1:9/")
+        now = world.clock.now()
+        async with world.platform.database.transaction() as tx:
+            [lane] = await pushes.lanes_due(tx, now)
+            [due] = await pushes.claim(tx, lane, now, now + timedelta(seconds=60), 10)
+            for _ in range(2):
+                await pushes.record(tx, due, state="waiting", due_at=now, http_status=500, error="", now=now)
+        assert (1, 1) == tuple((await world.rows("SELECT attempt, failures FROM push"))[0])
 
 
 async def test_a_push_goes_nowhere_that_callbacks_may_not_go(open_world: OpenWorld) -> None:

@@ -14,10 +14,10 @@ _ATTEMPT = (
 )
 _RECORD = (
     insert("attempt", _ATTEMPT, " ON CONFLICT DO NOTHING"),
-    "UPDATE callback c SET state = r.state, due_at = r.due_at, failures = c.failures + r.failed::int, "
+    "UPDATE callback c SET state = r.state, due_at = r.due_at, failures = r.failures, "
     "finished_at = CASE WHEN r.state = 'waiting' THEN NULL ELSE r.at END "
     "FROM json_to_recordset($1::json) AS r(project_id bigint, operation_id bigint, callback_id bigint, attempt integer, "
-    "at timestamptz, state text, due_at timestamptz, failed boolean) "
+    "at timestamptz, state text, due_at timestamptz, failures integer) "
     "WHERE c.project_id = r.project_id AND c.operation_id = r.operation_id AND c.callback_id = r.callback_id "
     "AND c.attempt = r.attempt AND c.state = 'waiting'",
     "UPDATE callback c SET state = 'dropped', finished_at = r.at "
@@ -105,7 +105,8 @@ async def claim(
 
 
 async def record(tx: Tx, sent: Sequence[Sent]) -> None:
-    """Writes attempts and the callbacks' next state; a send whose lease has passed to another worker changes no callback.
+    """Writes attempts and the callbacks' next state; a send whose lease has passed to another worker changes no callback, and
+    one recorded twice counts once.
 
     Where a final callback has arrived, the intermediate ones of its operation that still wait are dropped (E-20). One statement,
     but where tables are spread over servers.
@@ -138,7 +139,8 @@ def _recorded(sent: Sent, arrived: Set[tuple[int, int]]) -> dict[str, Any]:
         "response": sent.response,
         "state": "dropped" if pointless and sent.state == "waiting" else sent.state,
         "due_at": sent.due_at,
-        "failed": sent.state != "delivered",
+        # Not one more than the row has: a repetition behind a commit whose answer was lost would skip a step of the schedule.
+        "failures": due.failures + (sent.state != "delivered"),
         "arrived": sent.state == "delivered" and not due.intermediate,
     }
 

@@ -59,9 +59,9 @@ async def claim(tx: Tx, lane: str, now: datetime, lease_until: datetime, limit: 
 async def record(
     tx: Tx, due: DuePush, *, state: str, due_at: datetime, http_status: int | None, error: str, now: datetime
 ) -> None:
-    """A send whose lease has passed to another worker changes nothing."""
+    """A send whose lease has passed to another worker changes nothing, and one recorded twice counts once."""
     await tx.execute(
-        "UPDATE push SET state = $3, due_at = $4, http_status = $5, error = $6, failures = failures + $7::int, "
+        "UPDATE push SET state = $3, due_at = $4, http_status = $5, error = $6, failures = $7, "
         "finished_at = CASE WHEN $3 = 'waiting' THEN NULL ELSE $8::timestamptz END "
         "WHERE push_id = $1 AND attempt = $2 AND state = 'waiting'",
         due.push_id,
@@ -70,7 +70,7 @@ async def record(
         due_at,
         http_status,
         error,
-        int(state != "delivered"),
+        due.failures + (state != "delivered"),
         now,
     )
 
