@@ -4,6 +4,7 @@ SELECT only. An operation counts where it ended; `error` (an invalid request) is
 success / (success + decline) and nothing else (E-33).
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,19 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from wongate.connections.database import Tx
-from wongate.reports.spans import DAYS, MONTHS, Calendar, Period, Unit, calendar, closed_until, split
+from wongate.reports.spans import (
+    DAYS,
+    HOUR,
+    LONG_AGO,
+    MONTHS,
+    Calendar,
+    Period,
+    Unit,
+    calendar,
+    closed_until,
+    hour_of,
+    split,
+)
 
 TOP = 10
 DEPTHS = (64, 1024)
@@ -78,8 +91,8 @@ _ENDED = (
     "AND (cardinality($2::text[]) = 0 OR p.source = ANY($2))"
 )
 _CLOSED = (
-    "SELECT hour AS at, kind, status, code, operations, amount, seconds FROM hourly "
-    "WHERE project_id = ANY($1) AND hour >= $3 AND hour < $4 AND (cardinality($2::text[]) = 0 OR source = ANY($2))"
+    "SELECT hour AS at, kind, status, code, operations, amount, seconds FROM hourly WHERE project_id = ANY($1) "
+    "AND hour >= $3 AND hour < $4 AND hour <> ALL($5) AND (cardinality($2::text[]) = 0 OR source = ANY($2))"
 )
 _OPEN = (
     " UNION ALL SELECT t.at, o.kind, CASE WHEN t.payment_status = 'error' THEN 'error' ELSE t.status END, t.code, 1, o.amount, "
@@ -89,30 +102,50 @@ _OPEN = (
 tables for the few minutes that they are (1.8 s in place of some milliseconds at 500,000 payments)."""
 
 
-async def _ends(tx: Tx, ask: Ask) -> tuple[str, tuple[object, ...]]:
-    """A statement for everything that ended in the period, added up as far as it is, and its four arguments."""
-    spans = split(ask.since, ask.until, await closed_until(tx, ask.project_ids))
-    edges = (_OPEN.format(since=since.isoformat(), until=until.isoformat()) for since, until in spans.edges)
-    arguments = (list(ask.project_ids), list(ask.sources), spans.since, spans.until)
+async def _ends(
+    tx: Tx, ask: Ask, cuts: Sequence[datetime] = (), *, added_up: bool = True
+) -> tuple[str, tuple[object, ...]]:
+    """A statement for everything that ended in the period, and its five arguments. It comes added up as far as it is, but for
+    hours that one of the `cuts` divides: where a day begins at 18:30 UTC, what ended from 18:00 to 19:00 lies in two days."""
+    closed = await closed_until(tx, ask.project_ids) if added_up else LONG_AGO
+    spans = split(ask.since, ask.until, closed)
+    divided = [
+        hour_of(cut) for cut in cuts if cut > hour_of(cut) and spans.since <= hour_of(cut) < spans.until
+    ]
+    counted = (*spans.edges, *((hour, hour + HOUR) for hour in divided))
+    edges = (_OPEN.format(since=since.isoformat(), until=until.isoformat()) for since, until in counted)
+    arguments = (list(ask.project_ids), list(ask.sources), spans.since, spans.until, divided)
     return "".join((_CLOSED, *edges)), arguments
 
 
 async def series(tx: Tx, ask: Ask) -> list[Bucket]:
     """Every bucket of the period in order, also the empty ones."""
-    ends, arguments = await _ends(tx, ask)
+    edges = bucket_edges(ask)
+    ends, arguments = await _ends(tx, ask, edges, added_up=ask.unit != "hour" or _in_whole_hours(ask))
     rows = await tx.fetch(
-        "SELECT date_trunc($5, at, $6) AS begin, kind, status, sum(operations)::bigint AS operations, "
+        "SELECT width_bucket(at, $6::timestamptz[]) AS place, kind, status, sum(operations)::bigint AS operations, "
         f"sum(amount)::bigint AS amount, sum(seconds)::bigint AS seconds FROM ({ends}) ends GROUP BY 1, 2, 3",
         *arguments,
-        ask.unit,
-        ask.zone,
+        edges,
     )
-    found: dict[datetime, dict[tuple[str, str], Sum]] = {}
+    found: defaultdict[int, dict[tuple[str, str], Sum]] = defaultdict(dict)
     for row in rows:
-        sums = found.setdefault(row["begin"], {})
-        sums[row["kind"], row["status"]] = Sum(row["operations"], row["amount"], row["seconds"])
-    edges = bucket_edges(ask)
-    return [Bucket(since, until, found.get(since, {})) for since, until in pairwise(edges)]
+        found[row["place"]][row["kind"], row["status"]] = Sum(
+            row["operations"], row["amount"], row["seconds"]
+        )
+    return [Bucket(*bounds, found[place]) for place, bounds in enumerate(pairwise(edges), start=1)]
+
+
+def _in_whole_hours(ask: Ask) -> bool:
+    """Whether the zone is whole hours away from UTC all the time. It is not in one of 25, India's and Newfoundland's among them,
+    where each hour of the day takes halves of two hours that are added up."""
+    zone, at = ZoneInfo(ask.zone), max(ask.since, LONG_AGO)
+    while at < ask.until + DAYS.stride:
+        offset = at.astimezone(zone).utcoffset() or timedelta()
+        if offset % HOUR:
+            return False
+        at += DAYS.stride
+    return True
 
 
 def bucket_edges(ask: Ask) -> list[datetime]:
@@ -159,9 +192,9 @@ async def declines(tx: Tx, ask: Ask, limit: int = 100) -> list[tuple[int, Sum]]:
 
 async def by_hour(tx: Tx, ask: Ask) -> dict[tuple[int, int], Sum]:
     """Successful sales by weekday (1 is Monday) and hour of the day in the zone."""
-    ends, arguments = await _ends(tx, ask)
+    ends, arguments = await _ends(tx, ask, added_up=_in_whole_hours(ask))
     rows = await tx.fetch(
-        "SELECT extract(isodow FROM at AT TIME ZONE $5)::int AS weekday, extract(hour FROM at AT TIME ZONE $5)::int AS hour, "
+        "SELECT extract(isodow FROM at AT TIME ZONE $6)::int AS weekday, extract(hour FROM at AT TIME ZONE $6)::int AS hour, "
         f"sum(operations)::bigint AS operations, sum(amount)::bigint AS amount FROM ({ends}) ends "
         "WHERE kind = 'sale' AND status = 'success' GROUP BY 1, 2",
         *arguments,
