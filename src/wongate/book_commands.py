@@ -14,8 +14,12 @@ from pathlib import Path
 from wongate.app import opened
 from wongate.commands import table
 from wongate.domain.comparison import Bucket, Difference, Theirs
+from wongate.domain.refusal import Unfit
 from wongate.flows import audit, compare
+from wongate.flows.audit import OPERATOR
 from wongate.flows.platform import Platform
+from wongate.flows.settle import Door
+from wongate.flows.settle_by_list import ProviderList, Settled, settle_open_refunds
 from wongate.mistake import Mistake
 from wongate.reports import invariants
 from wongate.settings import load
@@ -68,26 +72,63 @@ def _print_rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def reconcile(options: argparse.Namespace) -> int:
-    """Exit code 0: the books agree but for what is listed as unresolved; 1: they differ."""
+    """Exit code 0: the books agree but for what is listed as unresolved; 1: they differ. With `--settle` the provider's list
+    first settles the refunds of unknown outcome that it tells of; the comparison is of the books as they are then."""
     read = _list(options)
+    _check_settling(options)
     if read is not None:
         read()  # a list that cannot be read is said before the database is opened
 
     async def story(platform: Platform) -> int:
+        settled = await _settle(platform, options, read) if read is not None and options.settle else None
         if read is None:
-            return _told(await compare.by_inquiry(platform, options.since, _progress))
-        return _told(await compare.with_list(platform, read, options.since))
+            found = await compare.by_inquiry(platform, options.since, _progress)
+        else:
+            found = await compare.with_list(platform, read, options.since)
+        return _told(found, settled)
 
     return _with_platform(story)
 
 
-def _told(found: list[Difference]) -> int:
+def _check_settling(options: argparse.Namespace) -> None:
+    if options.settle and not (options.file or options.simulator):
+        raise Mistake("--settle needs the provider's list (--file): an inquiry tells no amount")
+    if options.settle and options.file and options.complete_until is None:
+        raise Mistake("--settle with --file needs --complete-until: what came later is not in the list")
+    if options.complete_until and not (options.settle and options.file):
+        raise Mistake("--complete-until goes with --file and --settle")
+
+
+async def _settle(
+    platform: Platform, options: argparse.Namespace, read: Callable[[], dict[str, Theirs]]
+) -> list[Settled]:
+    now = platform.clock.now()  # before the list is read: what comes in between may be in it or not
+    until = options.complete_until or now
+    if until > now:
+        raise Mistake(f"--complete-until {until.isoformat()} is yet to come: no list is complete until then")
+    source = options.file.name if options.file else "the simulator's books"
+    listed = ProviderList(source, await asyncio.to_thread(read), until)
+    try:
+        return await settle_open_refunds(platform, Door(platform), OPERATOR, listed, options.since)
+    except Unfit as unfit:
+        raise Mistake(f"{source}: {unfit.message}") from None
+
+
+def _told(found: list[Difference], settled: list[Settled] | None) -> int:
     counts = Counter(difference.bucket for difference in found)
+    _print_rows(
+        ("project", "payment", "operation", "won", "settled by the list"),
+        [
+            (str(one.project_id), one.payment_id, str(one.operation_id), f"{one.amount:,}", one.end)
+            for one in settled or ()
+        ],
+    )
     _print_rows(
         ("bucket", "project", "TID", "order number", "left with the merchant"),
         [(d.bucket, str(d.project_id or "-"), d.reference, d.order_number, d.text) for d in found],
     )
-    print(", ".join(f"{bucket}: {counts[bucket]}" for bucket in Bucket))
+    summary = [f"{bucket}: {counts[bucket]}" for bucket in Bucket]
+    print(", ".join(summary if settled is None else [*summary, f"settled: {len(settled)}"]))
     return 1 if set(counts) - {Bucket.UNRESOLVED} else 0
 
 

@@ -157,13 +157,25 @@ def _add_keeping(commands: "argparse._SubParsersAction[Any]") -> None:
         commands,
         "reconcile",
         "book_commands:reconcile",
-        "Compares our books with the provider's, by inquiry or with a list of its own. Exit code 1: they differ.",
-        "wongate reconcile --since 2026-11-01 --file settlement.csv",
+        "Compares our books with the provider's, by inquiry or with a list of its own, and lets the list settle refunds of "
+        "unknown outcome. Exit code 1: they differ.",
+        "wongate reconcile --file settlement.csv --settle --complete-until 2026-11-22T23:59:59+09:00",
     )
     reconcile.add_argument("--since", type=_moment, help="only sales from this date on")
     books = reconcile.add_mutually_exclusive_group()
     books.add_argument("--file", type=Path, help="settlement CSV: tid, moid, amount, cancelled")
     books.add_argument("--simulator", metavar="URL", help="the simulator's books")
+    reconcile.add_argument(
+        "--settle",
+        action="store_true",
+        help="book refunds of unknown outcome as the list has them; what it shows undone is sent again",
+    )
+    reconcile.add_argument(
+        "--complete-until",
+        type=_moment,
+        metavar="MOMENT",
+        help="until when the file has every approval and every cancel; only older refunds are settled",
+    )
 
 
 def _add_database(actions: "argparse._SubParsersAction[Any]") -> None:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from wongate.domain.comparison import Bucket, Ours, Theirs, differences
+from wongate.domain.comparison import (
+    TOGETHER_MAX,
+    Bucket,
+    Ours,
+    Theirs,
+    carried_out,
+    differences,
+    left_in_list,
+)
 
 
 def ours(amount: int, *, open: bool = False, reference: str = "T1") -> Ours:
@@ -74,3 +82,55 @@ def test_a_foreign_transaction_that_left_nothing_is_no_difference():
 def test_each_transaction_is_judged_on_its_own():
     found = differences([ours(1000), ours(50, reference="T2"), ours(0, reference="T3")], theirs(1000))
     assert [("T2", Bucket.ONLY_OURS)] == [(one.reference, one.bucket) for one in found]
+
+
+@pytest.mark.parametrize(
+    "amounts, gone, done",
+    [
+        ([300], 0, []),
+        ([300], 300, [0]),
+        ([300], 299, None),
+        ([300], 600, None),
+        ([300], -1, None),
+        ([], 0, []),
+        ([300, 200], 500, [0, 1]),
+        ([300, 200], 200, [1]),
+        ([300, 200], 0, []),
+        ([300, 300], 300, None),
+        ([300, 300], 600, [0, 1]),
+        ([300, 200, 100], 300, None),
+        ([300, 200, 100], 400, [0, 2]),
+    ],
+)
+def test_what_has_gone_back_fits_one_combination_or_tells_nothing(
+    amounts: list[int], gone: int, done: list[int] | None
+):
+    expected = None if done is None else frozenset(done)
+    assert expected == carried_out(dict(enumerate(amounts)), gone)
+
+
+def test_more_cancels_than_can_be_weighed_tell_nothing():
+    many = {number: 2**number for number in range(TOGETHER_MAX + 1)}
+    assert None is carried_out(many, 1)
+    assert frozenset({0}) == carried_out({number: many[number] for number in range(TOGETHER_MAX)}, 1)
+
+
+@pytest.mark.parametrize(
+    "entries, left",
+    [
+        ([("T1", "1001W7", 700)], 700),
+        ([("T1", "", 700)], 700),
+        ([("T1", "1001W7", None)], None),
+        ([], None),
+        ([("T2", "1001W7", 700)], None),
+        ([("T1", "shop7", 700)], None),
+        ([("T1", "1001W7", 1000), ("T2", "1001W7", -300)], None),
+        ([("T1", "1001W7", 1000), ("T2", "1001W7R8", -300)], None),
+        ([("T1", "1001W7", 1000), ("T2", "1001W71", 500), ("T3", "shop7", 300)], 1000),
+    ],
+)
+def test_a_list_tells_what_is_left_where_no_cancel_stands_apart(
+    entries: list[tuple[str, str, int | None]], left: int | None
+):
+    listed = {reference: Theirs(reference, order, amount) for reference, order, amount in entries}
+    assert left == left_in_list(listed, "T1", "1001W7")

@@ -6,6 +6,10 @@ What counts is the money that a transaction has left with the merchant: approved
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import combinations
+
+TOGETHER_MAX = 12
+"""Cancels of unknown outcome of one payment that are weighed together: 4,096 combinations."""
 
 
 class Bucket(StrEnum):
@@ -62,6 +66,38 @@ def differences(ours: Iterable[Ours], theirs: Mapping[str, Theirs]) -> list[Diff
         for told in theirs.values()
         if told.reference not in sales and told.amount != 0
     ]
+
+
+def left_in_list(theirs: Mapping[str, Theirs], reference: str, order_number: str) -> int | None:
+    """What the list leaves of a transaction, in won; None where it does not say so beyond doubt.
+
+    A cancel has a TID of its own (N-14). One that is listed under it has not been taken off what stands under the payment's:
+    an order number under several TIDs, or with a refund's number behind it (N-24), leaves the payment's amount in doubt.
+    """
+    told = theirs.get(reference)
+    if told is None or told.order_number not in ("", order_number):
+        return None
+    for other in theirs.values():
+        same_order = other.order_number == order_number or other.order_number.startswith(f"{order_number}R")
+        if same_order and other.reference != reference:
+            return None
+    return told.amount
+
+
+def carried_out(amounts: Mapping[int, int], gone: int) -> frozenset[int] | None:
+    """Which cancels of unknown outcome (their numbers, and won) were done when `gone` won went back beside the known ones.
+
+    None when no combination fits, or more than one.
+    """
+    if len(amounts) > TOGETHER_MAX:
+        return None
+    fitting = [
+        frozenset(done)
+        for count in range(len(amounts) + 1)
+        for done in combinations(amounts, count)
+        if sum(amounts[number] for number in done) == gone
+    ]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _agree(sale: Ours, told: Theirs | None) -> bool:

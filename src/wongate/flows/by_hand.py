@@ -53,7 +53,7 @@ async def refund(
         request = requests.refund(body)
     except Refused as refusal:
         raise Unfit(codes.message(refusal.code), "reason") from None
-    await _record(platform, actor, payment, "refund requested", {"amount": amount, "reason": reason.strip()})
+    await record(platform, actor, payment, "refund requested", {"amount": amount, "reason": reason.strip()})
     digest = hashlib.sha256(f"dashboard:{payment.payment_no}:{form_key}".encode()).hexdigest()
     return await begin_refund(platform, door, project, request, request_hash=digest)
 
@@ -97,7 +97,7 @@ async def settle_refund(
         "outcome": "success" if done else "decline",
         "reference": reference,
     }
-    await _record(platform, actor, payment, "refund settled by hand", after)
+    await record(platform, actor, payment, "refund settled by hand", after)
 
     def decide(case: Case) -> Verdict:
         open_refund = case.operations.get(operation_id)
@@ -116,9 +116,10 @@ async def settle_refund(
     return await door.settle(project, payment.payment_no, decide)
 
 
-async def _record(
+async def record(
     platform: Platform, actor: Actor, payment: Payment, action: str, after: Mapping[str, Any]
 ) -> None:
+    """Writes a deed into the audit log; it shows on the payment's own page."""
     object_ = f"payment/{payment.project_id}/{payment.payment_no}"
 
     async def story(tx: Tx) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from wongate.domain import codes
+from wongate.domain.comparison import carried_out
 from wongate.domain.lifecycle import Event, Kind, Stage
 from wongate.domain.outcome import Approved, Declined, NotSent, Outcome, Standing, Unanswered
 from wongate.domain.payment import Operation, Project
@@ -74,7 +75,7 @@ def _may_go(case: Case, refund: Operation) -> bool:
     if any(_is_older(other, refund) for other in others) or _is_calling(others):
         return False
     unknown = [other for other in others if other.stage is Stage.ASKING]
-    return not unknown or (len(unknown) == 1 and _is_quiet(case, unknown[0]))
+    return not unknown or (len(unknown) == 1 and is_quiet(unknown[0], case.now))
 
 
 def _is_older(other: Operation, refund: Operation) -> bool:
@@ -86,13 +87,13 @@ def _is_calling(others: Iterable[Operation]) -> bool:
     return any(other.stage in (Stage.CANCELLING, Stage.REPEATING) for other in others)
 
 
-def _is_quiet(case: Case, unknown: Operation) -> bool:
-    """Whatever was sent for it has been done by now, or never will be; and nothing more will be sent by itself."""
+def is_quiet(unknown: Operation, at: datetime) -> bool:
+    """Whatever was sent for it has been done at that moment, or never will be; and nothing more will be sent by itself."""
     details = unknown.details
     if details.get("may_repeat") or int(details.get("rungs", 0)) < QUIET_LOOKS:
         return False
     sent_at = details.get("repeat_at") or details["unclear_since"]
-    return case.now >= datetime.fromisoformat(sent_at) + QUIET_AFTER
+    return at >= datetime.fromisoformat(sent_at) + QUIET_AFTER
 
 
 async def _cancel(
@@ -195,22 +196,32 @@ def decline(case: Case, refund: Operation, refusal: Declined) -> None:
 
 
 def _learn_from_remainder(case: Case, left: int | None) -> None:
-    """What a cancel has left over tells whether the one of unknown outcome before it was done; if not, it is sent again (N-12).
-    Any other remainder means that somebody has cancelled elsewhere: then it stays open."""
+    """What a cancel has left over tells whether the one of unknown outcome before it was done (N-12). Any other remainder means
+    that somebody has cancelled elsewhere: then it stays open."""
     unknown = [operation for operation in case.operations.values() if operation.stage is Stage.ASKING]
     if left is None or len(unknown) != 1:
         return
     (refund,) = unknown
-    without = case.payment.captured - case.payment.refunded
-    if left == without - refund.amount:
-        case.move(refund, Event.APPROVED, code=codes.SUCCESS, note="the remainder after a later cancel")
-        wake_next(case)
-    elif left == without and "refused" in refund.details:
-        case.move(refund, Event.DECLINED, code=refund.details["refused"], note="refused, and not done before")
-        wake_next(case)
-    elif left == without:
+    done = carried_out(
+        {refund.operation_id: refund.amount}, case.payment.captured - case.payment.refunded - left
+    )
+    if done is not None:
+        settle_unknown(case, refund, done=bool(done), word="the remainder after a later cancel")
+
+
+def settle_unknown(case: Case, refund: Operation, *, done: bool, word: str) -> Operation:
+    """Books an unknown refund as what is left at the provider says, `word` being where that stands. One that was not done is
+    sent again, which is no blind repetition (N-12); where a repetition has been refused before, that refusal holds."""
+    if done:
+        refund = case.move(refund, Event.APPROVED, code=codes.SUCCESS, note=word)
+    elif "refused" in refund.details:
+        code = refund.details["refused"]
+        refund = case.move(refund, Event.DECLINED, code=code, note="refused, and not done before")
+    else:
         undone = {"may_repeat": True, "undone": True}
-        case.change(refund, details={**refund.details, **undone}, wake_at=case.now)
+        return case.change(refund, details={**refund.details, **undone}, wake_at=case.now)
+    wake_next(case)
+    return refund
 
 
 def _hold_refusal(case: Case, refund: Operation, refusal: Declined) -> None:

@@ -65,8 +65,8 @@ def _kept_from(table: str) -> str:
 
 
 # The word that each end rests on, once an approval or a cancel may have been sent. A person who has looked at the PG may stand in
-# for it, and so may the provider's notice of a cancel, or what a later cancel has left over when both are gone. The sandbox's
-# made-up past has no exchanges.
+# for it, and so may the provider's notice of a cancel, its settlement list, or what a later cancel has left over when both are
+# gone. The sandbox's made-up past has no exchanges.
 _GROUNDLESS = f"""
 SELECT t.project_id, t.operation_id AS number, format('%s %s without a word of the provider', o.kind, t.event) AS text
 FROM transition t JOIN operation o ON o.project_id = t.project_id AND o.operation_id = t.operation_id
@@ -84,6 +84,10 @@ WHERE t.operation_id >= {_kept_from("exchange")}
            AND e.verdict = 'approved ' || s.amount
            AND CASE WHEN e.response->>'RemainAmt' ~ '^[0-9]{{1,15}}$'
                THEN (e.response->>'RemainAmt')::bigint <= p.captured - o.amount - s.amount ELSE false END))
+  AND NOT (t.note = 'the provider''s list' AND EXISTS (SELECT FROM exchange e WHERE e.project_id = t.project_id
+           AND e.operation_id = t.operation_id AND e.kind = 'settlement_list'
+           AND CASE WHEN e.response->>'left' ~ '^[0-9]{{1,15}}$'
+               THEN (e.response->>'left')::bigint <= p.captured - o.amount ELSE false END))
   AND NOT EXISTS (SELECT FROM exchange e WHERE e.project_id = t.project_id AND e.operation_id = t.operation_id AND CASE
       WHEN o.kind = 'sale' AND t.event = 'approved' THEN e.kind = 'approve' AND e.verdict = 'approved ' || o.amount
       WHEN o.kind = 'sale' AND t.event LIKE 'declined%' THEN e.kind = 'approve' AND e.verdict ~ '^(declined|not sent)'

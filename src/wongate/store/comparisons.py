@@ -34,6 +34,21 @@ async def ours(tx: Tx, since: datetime | None, references: Sequence[str] | None)
     return [Ours(**row) for row in rows]
 
 
+async def with_open_refunds(tx: Tx, since: datetime | None) -> list[tuple[int, int]]:
+    """(project_id, payment_no) of payments with a refund of unknown outcome, of sales since then."""
+    rows = await tx.fetch(
+        "SELECT DISTINCT s.project_id, s.payment_no FROM operation r "
+        "JOIN operation s ON s.project_id = r.project_id AND s.payment_no = r.payment_no AND s.kind = 'sale' "
+        "JOIN payment p ON p.project_id = r.project_id AND p.payment_no = r.payment_no "
+        "WHERE r.kind = 'refund' AND r.stage = $1 AND s.status = 'success' AND s.reference <> '' "
+        "AND ($2::timestamptz IS NULL OR s.created_at >= $2) AND NOT p.request ? 'made_up' "
+        "ORDER BY s.project_id, s.payment_no",
+        Stage.ASKING,
+        since,
+    )
+    return [(row["project_id"], row["payment_no"]) for row in rows]
+
+
 async def known(tx: Tx, references: Sequence[str]) -> set[str]:
     """Which of these references belong to a sale of ours."""
     rows = await tx.fetch(

@@ -49,6 +49,7 @@ VERDICTS = {
 DEEDS = (
     N_("refund requested"),
     N_("refund settled by hand"),
+    N_("refund settled by list"),
     N_("callback resent"),
     N_("callbacks resent"),
 )

@@ -27,6 +27,7 @@ EXCHANGES = {
     "net_cancel": N_("Net cancel"),
     "cancel": N_("Cancel"),
     "inquiry": N_("Inquiry"),
+    "settlement_list": N_("The PG's list"),
 }
 EVENTS = {
     "opened": N_("opened"),
