@@ -1,16 +1,21 @@
 """Who may call what: generated from the table of routes, so that a new page is tested the moment it exists."""
 
+import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import pytest
+from starlette.applications import Starlette
 from tests.dashboard import OTHER_SHOP, SHOP, Answer, Browser, Member, Office, open_office
 
+from wongate.domain.requests import BODY_MAX
 from wongate.domain.rights import RIGHTS_OF, Open, Role
 from wongate.flows.platform import Platform
+from wongate.web.back_pressure import BODY_TIMES, REQUEST_BYTES, BackPressure
 from wongate.web.dashboard import Dashboard
 from wongate.web.dashboard_access import Entry
+from wongate.web.http import Receive
 from wongate.web.security import SAFE_METHODS
 
 ENTRIES = Dashboard(cast(Platform, None), sandbox=False).entries  # only the table of routes is looked at
@@ -462,3 +467,60 @@ async def test_forms_that_cannot_be_read_are_refused(database: str) -> None:
             headers = {"content-type": content_type, "sec-fetch-site": "same-origin"}
             answer = await browser.send("POST", "/dashboard/language", body, headers)
             assert status == answer.status, (content_type, body[:20])
+
+
+SLOWNESS = {
+    "ko": "너무 천천히 도착했습니다",
+    "en": "This came too slowly",
+    "ru": "Данные пришли слишком медленно",
+}
+
+
+@pytest.mark.parametrize("language", SLOWNESS)
+async def test_a_form_that_comes_too_slowly_is_told_so_and_changes_nothing(
+    database: str, language: str
+) -> None:
+    async with open_office(database) as office:
+        browser = await office.enter(await office.member(Role.MERCHANT_ADMIN), language=language)
+        before = await office.fingerprint()
+        request_bytes = REQUEST_BYTES + BODY_TIMES * BODY_MAX
+        front = BackPressure(office.app, no_room, memory_max=request_bytes * 3 // 2, body_within_s=0.05)
+
+        async def half_a_form(scope: Any, receive: Any, send: Any) -> None:
+            await front(scope, after({"type": "http.request", "body": b"login=", "more_body": True}), send)
+
+        browser.app = cast(Starlette, half_a_form)
+        answer = await browser.post("/dashboard/team", headers={"content-length": str(BODY_MAX)})
+        assert (408, "close") == (answer.status, answer.headers["connection"])
+        assert SLOWNESS[language] in answer.text
+        assert before == await office.fingerprint()
+
+
+async def test_a_visitor_who_hangs_up_amid_a_form_is_no_fault_of_ours(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_office(database) as office:
+        browser, whole = await office.enter(await office.member(Role.SUPPORT)), office.app
+
+        async def hung_up(scope: Any, receive: Any, send: Any) -> None:
+            await whole(scope, after({"type": "http.disconnect"}), send)
+
+        browser.app = cast(Starlette, hung_up)
+        await browser.post("/dashboard/language")
+        assert [] == [record.message for record in caplog.records if record.levelname == "ERROR"]
+
+
+def after(message: Mapping[str, Any]) -> Receive:
+    """What a server tells of a client from which nothing comes behind this."""
+    told = [message]
+
+    async def receive() -> Mapping[str, Any]:
+        if not told:
+            await asyncio.Event().wait()
+        return told.pop()
+
+    return receive
+
+
+async def no_room(send: Any) -> None:
+    raise AssertionError("there was room for one")

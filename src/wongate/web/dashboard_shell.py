@@ -77,6 +77,10 @@ REFUSALS = {
     ),
     404: (N_("There is nothing here"), N_("The address may be mistyped, or the thing is not yours to see.")),
     405: (N_("This cannot be done here"), N_("The page does not take this kind of request.")),
+    408: (
+        N_("This came too slowly"),
+        N_("Nothing was changed. Please check your connection and try again."),
+    ),
     413: (N_("This is too large"), N_("Please send less at once.")),
     415: (N_("This request cannot be read"), N_("Something in it is missing or malformed.")),
     421: (
