@@ -12,7 +12,7 @@ from tests.dashboard import OTHER_SHOP, SHOP, Answer, Browser, Member, Office, o
 from wongate.domain.requests import BODY_MAX
 from wongate.domain.rights import RIGHTS_OF, Open, Role
 from wongate.flows.platform import Platform
-from wongate.web.back_pressure import BODY_TIMES, REQUEST_BYTES, BackPressure
+from wongate.web.back_pressure import BODY_TIMES, REQUEST_BYTES, App, BackPressure
 from wongate.web.dashboard import Dashboard
 from wongate.web.dashboard_access import Entry
 from wongate.web.http import Receive
@@ -500,7 +500,8 @@ async def test_a_visitor_who_hangs_up_amid_a_form_is_no_fault_of_ours(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_office(database) as office:
-        browser, whole = await office.enter(await office.member(Role.SUPPORT)), office.app
+        browser = await office.enter(await office.member(Role.SUPPORT))
+        whole = cast(App, office.app)
 
         async def hung_up(scope: Any, receive: Any, send: Any) -> None:
             await whole(scope, after({"type": "http.disconnect"}), send)
