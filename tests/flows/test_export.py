@@ -658,7 +658,7 @@ async def test_an_export_rests_twice_as_long_as_it_works() -> None:
         rests.append(seconds)
 
     pace = exporting.Pace(lambda: moment, rest)
-    for worked_s in (0.001, 0.019, 0.5, 0.0):
+    for worked_s in (0.0005, 0.0195, 0.5, 0.0):
         moment += worked_s
         await pace()
     assert [0.04, 1.0] == [round(seconds, 6) for seconds in rests]
