@@ -90,9 +90,10 @@ async def played(merchant: Shop, victim: str, k: int) -> tuple[list[str], str]:
     return passed, await everything_ended_well(merchant, *ids)
 
 
-def armed(program: Program, k: int, seams: Path) -> Program:
+def armed(program: Program, seam: int | str, seams: Path) -> Program:
+    """It dies at its seam of that number, or the first of that name."""
     modules = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    variables = {"WONGATE_TEST_DIE_AT": str(k), "WONGATE_TEST_SEAMS": str(seams), "PYTHONPATH": modules}
+    variables = {"WONGATE_TEST_DIE_AT": str(seam), "WONGATE_TEST_SEAMS": str(seams), "PYTHONPATH": modules}
     return program.under("tests.faults.doomed", variables)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults.test_public_bugs import LISTED, notify
-from tests.world import OpenWorld, Sale, World
+from tests.world import OpenWorld, Sale, Simulator, World
 
 from wongate.__main__ import main
 
@@ -17,8 +17,11 @@ PARTLY = {"payment__amount": 300, "payment__currency": "KRW"}
 class CommandLine:
     """`wongate ...` in a thread of its own, as it has an event loop of its own."""
 
-    def __init__(self, environment: pytest.MonkeyPatch, output: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self, environment: pytest.MonkeyPatch, output: pytest.CaptureFixture[str], clock_file: Path
+    ) -> None:
         self._environment, self._output = environment, output
+        environment.setenv("WONGATE_CLOCK_FILE", str(clock_file))
         environment.setenv("WONGATE_MASTER_KEY", base64.b64encode(b"k" * 32).decode())
 
     async def run(self, url: str, *arguments: str) -> tuple[int, str]:
@@ -31,8 +34,10 @@ class CommandLine:
 
 
 @pytest.fixture
-def wongate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(monkeypatch, capsys)
+def wongate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], simulator: Simulator
+) -> CommandLine:
+    return CommandLine(monkeypatch, capsys, simulator.clock_file)
 
 
 async def moid(sale: Sale) -> str:
@@ -114,9 +119,16 @@ async def test_a_refund_that_was_sent_after_the_copy_is_not_sent_again(
         ends = {row["payment_id"]: row["status"] for row in rows}
         assert ["refunded", "success"] == [ends[payment_id] for payment_id in payment_ids]
         code, said = await wongate.run(empty_database, "audit")
-        # Of a partial refund an inquiry tells nothing: it waits, listed, for the provider's notice or a person.
+        # Of a partial refund an inquiry tells nothing: it waits, listed, for the provider's notice or its list.
         assert (0, True, True) == (code, "unresolved: 1\n" in said, payment_ids[1] in said), said
         assert {(orders[1], "unresolved")} == await differences(world, wongate, set(orders))
+        await world.pass_time(900, 300)
+        await wongate.run(empty_database, "reconcile", "--simulator", world.simulator.url, "--settle")
+        assert 0 == (await wongate.run(empty_database, "audit"))[0]
+        assert "partially refunded" == await world.value(
+            "SELECT status FROM payment WHERE payment_id = $1", payment_ids[1]
+        )
+        assert 300 == (await world.simulator.books(orders[1]))["cancelled"]
 
 
 async def test_a_copy_is_the_same_rows_and_goes_on_working(
