@@ -176,6 +176,22 @@ async def test_a_result_that_is_committed_long_after_its_moment_is_found_by_its_
         assert "decline" == await world.value("SELECT status FROM payment_sum")
 
 
+async def test_an_hour_in_which_sales_wait_is_added_up_anew_only_when_one_of_them_moves(
+    open_world: OpenWorld,
+) -> None:
+    written = "SELECT string_agg(xmin::text, ' ' ORDER BY xmin::text) FROM payment_sum"
+    async with open_world(limit_time_s=4 * HOUR_S) as world:
+        await world.sale()  # nobody comes back
+        await live(world, hours=2)
+        once = await world.value(written)
+        await world.pass_time(15, 15)
+        await add_up(world)
+        assert once == await world.value(written)
+        await live(world, hours=2)
+        assert "decline" == await world.value("SELECT status FROM payment_sum")
+        await check(world)
+
+
 async def test_a_worker_that_was_away_for_months_catches_up(open_world: OpenWorld) -> None:
     async with open_world() as world:
         await world.paid_sale(customer__id="anna")

@@ -13,7 +13,7 @@ _SALE_OR_REFUND = (
     "WHERE project_id = $1 AND operation_id = t.operation_id LIMIT 1) o "
 )
 _PAYMENT = (
-    "CROSS JOIN LATERAL (SELECT method, source, customer_id, created_at FROM payment "
+    "CROSS JOIN LATERAL (SELECT status, method, source, customer_id, sale_id, created_at FROM payment "
     "WHERE project_id = $1 AND payment_no = o.payment_no LIMIT 1) p "
 )
 _ENDS = f"FROM transition t {_SALE_OR_REFUND}{_PAYMENT}WHERE t.project_id = $1 AND t.final AND t.at >= $2"
@@ -93,18 +93,25 @@ async def add_up_customer_months(tx: Tx, project_id: int, since: datetime, until
     )
 
 
+_MOVED = (
+    f"SELECT date_trunc('hour', p.created_at, 'UTC') AS hour {_ENDS} AND p.created_at < $3 "
+    "UNION SELECT hour FROM (SELECT hour, status, code, method, payments FROM payment_sum "
+    "WHERE project_id = $1 AND hour < $3 AND NOT finished "
+    "UNION ALL SELECT date_trunc('hour', p.created_at, 'UTC'), p.status, o.code, p.method, -1 "
+    f"FROM operation o {_PAYMENT}WHERE o.project_id = $1 AND o.wake_at IS NOT NULL AND o.operation_id = p.sale_id "
+    "AND p.created_at < $3 AND p.status <> ALL($4)) unfinished GROUP BY hour, status, code, method HAVING sum(payments) <> 0 "
+    f"UNION SELECT date_trunc('hour', p.created_at, 'UTC') FROM operation o {_PAYMENT}"
+    "WHERE o.project_id = $1 AND o.wake_at IS NOT NULL AND o.kind = 'refund' AND p.created_at < $3"
+)
+
+
 async def moved_hours(tx: Tx, project_id: int, since: datetime, until: datetime) -> list[datetime]:
-    """Hours before `until` with a payment that ended or was refunded after `since`, that was not at its end before, or that
-    somebody works on: a refund under way."""
-    rows = await tx.fetch(
-        f"SELECT DISTINCT date_trunc('hour', p.created_at, 'UTC') AS hour {_ENDS} AND p.created_at < $3 "
-        "UNION SELECT hour FROM payment_sum WHERE project_id = $1 AND hour < $3 AND NOT finished "
-        f"UNION SELECT date_trunc('hour', p.created_at, 'UTC') FROM operation o {_PAYMENT}"
-        "WHERE o.project_id = $1 AND o.wake_at IS NOT NULL AND p.created_at < $3",
-        project_id,
-        since,
-        until,
-    )
+    """Hours before `until` with a payment that ended or was refunded after `since`, that waits otherwise than it was added up,
+    or that is being refunded.
+
+    What waits is compared, not added up anew at each look: with 7,200 waiting sales among 27,000 that took 0.2 s every time.
+    """
+    rows = await tx.fetch(_MOVED, project_id, since, until, sorted(FINISHED))
     return [row["hour"] for row in rows]
 
 
