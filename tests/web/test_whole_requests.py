@@ -5,10 +5,12 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from random import Random
 from typing import Any
 
 import pytest
 import uvicorn
+from tests.processes import until
 
 from wongate.web.http import Receive, Scope, Send, answer_json, read_body
 from wongate.web.whole_requests import Protocol
@@ -43,10 +45,10 @@ class Echo:
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[tuple[uvicorn.Server, int]]:
+async def serving(app: Any, http: type[Protocol] = Protocol) -> AsyncIterator[tuple[uvicorn.Server, int]]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, http=Protocol, lifespan="off", log_config=None, access_log=False)
+        config = uvicorn.Config(app, http=http, lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve(sockets=[listening]))
         while not server.started:  # noqa: ASYNC110 - uvicorn has a flag only
@@ -134,6 +136,80 @@ async def test_pipelined_requests_are_answered_in_their_order() -> None:
     async with serving(Echo()) as (_, port), calling(port) as caller:
         caller.writer.write(b"".join(post(text) for text in (b"first", b"second", b"third")))
         assert ["first", "second", "third"] == [(await caller.answer())[2]["text"] for _ in range(3)]
+
+
+class Counting(Protocol):
+    """Counts the headers that are read."""
+
+    read = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        Counting.read += 1
+        super().on_header(name, value)
+
+
+async def test_a_head_that_was_read_before_is_not_read_again() -> None:
+    Counting.read = 0
+    head = f"X-Of-This-Test: {id(head_of)}"
+    async with serving(Echo(), Counting) as (_, port), calling(port) as caller, calling(port) as other:
+        for text in (b"one", b"two", b"6ix"):
+            assert text.decode() == (await caller.ask(post(text, head)))["text"]
+        assert "one" == (await other.ask(post(b"one", head)))["text"]
+        assert 3 == Counting.read
+        assert "three" == (await caller.ask(post(b"three", head)))["text"]
+        assert 6 == Counting.read
+
+
+def head_of(raw: bytes) -> bytes:
+    return raw[: raw.index(b"\r\n\r\n") + 4]
+
+
+async def test_a_known_head_is_its_own_bytes_and_nothing_near_them() -> None:
+    """A head that ends otherwise, or says another length, is read anew: what is body to us is body to the parser."""
+    async with serving(Echo()) as (_, port), calling(port) as caller:
+        known = post(b"known")
+        for _ in range(2):
+            assert "known" == (await caller.ask(known))["text"]
+        assert 8 == (await caller.ask(post(b"\r\n\r\nknow")))["bytes"]
+        assert 4 == (await caller.ask(known.replace(b"Length: 5", b"Length: 4")[:-1]))["bytes"]
+        caller.writer.write(head_of(known) + b"kno")
+        await caller.writer.drain()
+        await asyncio.sleep(0.02)
+        assert "known" == (await caller.ask(b"wn"))["text"]
+        caller.writer.write(known + post(b"GET / HTTP/1.1\r\n\r\n"))
+        assert ["known", "GET / HTTP/1.1\r\n\r\n"] == [(await caller.answer())[2]["text"] for _ in range(2)]
+        caller.writer.write(b"POST /v2/other HTTP/1.1\r\nX-Header: ")
+        await caller.writer.drain()
+        await asyncio.sleep(0.02)
+        assert "/v2/other" == (await caller.ask(known))["path"]  # the rest of a head that looks like another
+        caller.writer.write(b"\r\n" + known)
+        assert "known" == (await caller.answer())[2]["text"]
+        caller.writer.write(known.replace(b"\r\n", b"\n"))
+        assert b"HTTP/1.1 400" == (await caller.reader.readuntil(b"\r\n"))[:12]
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_requests_are_the_same_however_their_bytes_arrive(seed: int) -> None:
+    chance = Random(seed)
+    texts = [
+        chance.choice((b"one", b"two", b"a longer one", b"", b"\r\n\r\n", known_body())) for _ in range(30)
+    ]
+    stream = b"".join(post(text, path=chance.choice((PATH, PATH, PATH + "?a"))) for text in texts)
+    async with serving(app := Echo()) as (_, port), calling(port) as caller:
+        while stream:
+            size = chance.choice((1, 40, 68, len(head_of(post(b"one"))) + 3, 200))
+            caller.writer.write(stream[:size])
+            stream = stream[size:]
+            await caller.writer.drain()
+            await asyncio.sleep(0)
+        answers = [(await caller.answer())[2]["text"] for _ in texts]
+    assert [text.decode()[:20] for text in texts] == answers
+    assert texts == app.bodies
+
+
+def known_body() -> bytes:
+    """A body that looks like the next request."""
+    return post(b"one")
 
 
 @pytest.mark.parametrize(
@@ -232,7 +308,7 @@ async def test_a_server_that_stops_ends_what_it_has_begun() -> None:
         caller.writer.write(post(b"under way"))
         await app.came.wait()
         server.should_exit = True
-        await asyncio.sleep(0.2)
+        await until(lambda: not any(accepting.is_serving() for accepting in server.servers))
         app.open.set()
         status, headers, said = await caller.answer()
         assert (200, "close", "under way") == (status, headers["connection"], said["text"])

@@ -8,13 +8,16 @@ Everything else, and every request that is out of the ordinary, goes uvicorn's o
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 log = logging.getLogger(__name__)
 
 PREFIX = b"/v2/"
+POST = b"POST " + PREFIX
+END = b"\r\n\r\n"
 
 WHOLE_MAX = 16 * 1024
 """Bytes of the largest body that is collected here, before anything bounds it: sales have a few hundred, with receipt data 2,000.
@@ -22,7 +25,21 @@ uvicorn itself holds 64 KB of each connection."""
 
 CLOSE = (b"connection", b"close")
 
+KNOWN_MAX = 1024
+KNOWN_BYTES_MAX = 2048
+"""So many heads are remembered, each of at most so many bytes: 2 MB in a process. A client's heads differ by the length alone."""
+
 _NOBODY_WAITS = asyncio.Event()
+
+
+class Head(NamedTuple):
+    """What a head says that was read before."""
+
+    size: int  # bytes, the empty line included
+    body_size: int
+    path: str
+    raw_path: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
 
 
 class WholeRequest:
@@ -77,8 +94,7 @@ class WholeRequest:
                 self.keep_alive = False
             elif not self.keep_alive:
                 headers = (*headers, CLOSE)
-            lines = [b"%b: %b\r\n" % header for header in headers]
-            self._head = b"".join((STATUS_LINE[message["status"]], *lines, b"\r\n"))
+            self._head = _written_head(message["status"], headers)
         elif not self.disconnected:
             self._protocol.transport.write(self._head + message["body"])
             self.response_complete = True
@@ -92,13 +108,62 @@ class Protocol(HttpToolsProtocol):
 
     cycle: Any  # one of theirs or one of ours
 
+    _known: dict[bytes, Head] = {}  # noqa: RUF012 - one for all connections of the process
+    _between_messages = True
+    _head = b""
+
+    def data_received(self, data: bytes) -> None:
+        """A head that was read before, byte for byte, is not read again: clients on kept connections repeat theirs."""
+        self._head = b""
+        if self._between_messages and data.startswith(POST):
+            self._head = data[: data.find(END) + len(END)]
+            known = self._known.get(self._head)
+            if known and known.size + known.body_size == len(data) and self._takes_another():
+                self._unset_keepalive_if_required()
+                self.on_message_begin()
+                self._begin_whole(known).body = data[known.size :]
+                self.on_message_complete()
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        self._between_messages = False
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
-        if not self._is_whole():
+        length = self._is_whole() and _length(self.headers)
+        if not length or length > WHOLE_MAX:
             super().on_headers_complete()
             return
-        path = self.url.decode("ascii")
-        self.scope |= {"method": "POST", "path": path, "raw_path": self.url, "query_string": b""}
-        self.cycle = WholeRequest(self, self.scope)
+        head = Head(len(self._head), length, self.url.decode("ascii"), self.url, tuple(self.headers))
+        self._remember(head)
+        self._begin_whole(head)
+
+    def _begin_whole(self, head: Head) -> WholeRequest:
+        self.scope |= {
+            "method": "POST",
+            "path": head.path,
+            "raw_path": head.raw_path,
+            "query_string": b"",
+            "headers": head.headers,
+        }
+        self.cycle = request = WholeRequest(self, self.scope)
+        return request
+
+    def _remember(self, head: Head) -> None:
+        """One header a line and nothing else: what the parser saw as the head's end is then what we take for it. Bare line
+        feeds, which would end it elsewhere, it refuses today."""
+        text = self._head
+        self._head = b""  # a request further on in the same bytes has another one
+        lines = len(head.headers) + 2
+        if len(text) <= KNOWN_BYTES_MAX and text.count(b"\n") == text.count(b"\r\n") == lines:
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            self._known[text] = head
+
+    def _takes_another(self) -> bool:
+        """No other request is under way, and the client reads its answers: otherwise uvicorn's way waits for it."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
 
     def _is_whole(self) -> bool:
         """A POST of a length that is told and small, on a connection that goes on, and no other request under way."""
@@ -111,9 +176,7 @@ class Protocol(HttpToolsProtocol):
             and self.parser.should_keep_alive()
             and not self.parser.should_upgrade()
             and not self.expect_100_continue
-            and (self.cycle is None or self.cycle.response_complete)
-            and not self.flow.write_paused  # a client that reads no answers is waited for by uvicorn's way
-            and _length(self.headers) <= WHOLE_MAX
+            and self._takes_another()
         )
 
     def on_body(self, body: bytes) -> None:
@@ -123,10 +186,17 @@ class Protocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._between_messages = True
         if type(self.cycle) is WholeRequest:
             self.cycle.begin(self.app)
         else:
             super().on_message_complete()
+
+
+@lru_cache(maxsize=512)  # what differs is the length, and once a second the date
+def _written_head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    return b"".join((STATUS_LINE[status], *lines, b"\r\n"))
 
 
 def _length(headers: list[tuple[bytes, bytes]]) -> int:
