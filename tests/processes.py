@@ -1,5 +1,7 @@
 """Real processes for tests: scripts that play a parent, and ways to see who is still there."""
 
+import asyncio
+import inspect
 import os
 import subprocess
 import sys
@@ -9,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_HANG_GUARD_S = 30
+HANG_GUARD_S = 120
+"""Far beyond what anything here takes: it only ends a test that would hang."""
 
 
 @contextmanager
@@ -28,14 +31,26 @@ def run_script(
 
 
 def eventually(condition: Callable[[], Any]) -> Any:
-    """Waits until the condition holds and answers its value; the limit only ends a test that hangs."""
-    deadline = time.monotonic() + _HANG_GUARD_S
+    """Waits until the condition holds and answers its value."""
+    deadline = time.monotonic() + HANG_GUARD_S
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
         time.sleep(0.01)
     raise AssertionError("this has not come about")
+
+
+async def until(condition: Callable[[], Any]) -> Any:
+    """The same beside an event loop that goes on; the condition may be a coroutine function."""
+    async with asyncio.timeout(HANG_GUARD_S):
+        while True:
+            value = condition()
+            if inspect.isawaitable(value):
+                value = await value
+            if value:
+                return value
+            await asyncio.sleep(0.005)
 
 
 def is_running(pid: int) -> bool:

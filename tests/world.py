@@ -5,6 +5,7 @@ import asyncio
 import base64
 import json
 import os
+import random
 import socket
 import struct
 import subprocess
@@ -13,7 +14,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from graphlib import TopologicalSorter
@@ -28,6 +29,7 @@ import pytest
 from aiohttp import web
 from tests import invariants, statements
 from tests.database import fresh_copy
+from tests.processes import HANG_GUARD_S, until
 
 from wongate.app import Application
 from wongate.commands import create_project, save_account
@@ -55,6 +57,9 @@ VAULT = Vault.from_text(base64.b64encode(b"k" * 32).decode())
 PAGE_URL = "http://127.0.0.1:9"  # nothing listens there: payers of these tests are played without a browser
 CALLER = ("203.0.113.5", 40000)
 ROUNDS_MAX = 300
+PATIENT, QUICK = {"connect_s": 60, "read_s": 60}, {"connect_s": 2, "read_s": 1}
+"""Time limits of an account's calls. Patient ones, since a machine that stalls is not a provider that does not answer; quick ones
+for tests whose provider hangs, which is given up after 3 s."""
 _nodes = count(1)
 
 
@@ -109,6 +114,10 @@ class Simulator:
         found: list[dict[str, Any]] = (await self.control("GET", f"books?moid={moid}"))["books"]
         return found[0] if found else {}
 
+    async def lift_faults(self) -> None:
+        """Ends what is armed; calls that hang go on."""
+        await self.control("DELETE", "faults")
+
     async def calls(self, moid: str, kind: str) -> int:
         """How many calls of a kind have arrived for an order."""
         return len((await self.control("GET", f"exchanges?moid={moid}&kind={kind}&limit=2000"))["exchanges"])
@@ -130,16 +139,24 @@ def simulator() -> Iterator[Simulator]:
             yield Simulator(f"http://127.0.0.1:{port}", directory / "clock")
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(HANG_GUARD_S)
+
+
+_OWN_PORTS = range(10_240, 20_000)
+"""Below those that systems give away themselves: one of theirs that was seen free may be another program's a moment later."""
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of this machine for a program that is about to start, another one than any other process of the test run is told."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        port = random.choice(_OWN_PORTS[worker % 4 :: 4])
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-def wait_for_http(url: str, process: "subprocess.Popen[Any]", limit_s: float = 60) -> None:
+def wait_for_http(url: str, process: "subprocess.Popen[Any]", limit_s: float = HANG_GUARD_S) -> None:
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -183,7 +200,7 @@ class Merchant:
         """Waits until so many callbacks have come in all."""
         await self.until(lambda: len(self.received) >= number)
 
-    async def until(self, condition: Callable[[], Any], limit_s: float = 30) -> Any:
+    async def until(self, condition: Callable[[], Any], limit_s: float = HANG_GUARD_S) -> Any:
         """Waits until what has been received fulfils the condition, and answers the condition's value."""
         async with asyncio.timeout(limit_s):
             while not (value := condition()):
@@ -448,6 +465,19 @@ class Sale:
         """A fault of the simulator for this sale alone."""
         await self.world.simulator.fault(on, kind, moid=await self.moid(), **options)
 
+    async def hangs(self, on: str) -> None:
+        """Waits until a call of this kind has reached the provider, where a fault keeps it."""
+        moid = await self.moid()
+        await until(lambda: self.world.simulator.calls(moid, on))
+
+    async def has_moved(self, name: str) -> None:
+        """Waits until the provider's books say so: `approvals`, `cancelled`."""
+
+        async def moved() -> Any:
+            return (await self.books())[name]
+
+        await until(moved)
+
     async def books(self) -> dict[str, Any]:
         return await self.world.simulator.books(await self.moid())
 
@@ -610,7 +640,7 @@ async def _prepare(
     async with database.transaction() as tx:
         if await tx.fetchval("SELECT 1 FROM project WHERE project_id = $1", PROJECT_ID):
             return
-        at_simulator = {**account_settings_for_simulator(simulator.url), **account}
+        at_simulator = {**account_settings_for_simulator(simulator.url), **PATIENT, **account}
         await save_account(tx, VAULT, 1, MID, MERCHANT_KEY, at_simulator)
         callback = {"callback_url": f"{merchant.url}/callbacks"}
         await create_project(tx, VAULT, PROJECT_ID, "Test shop", SECRET, 1, {**callback, **settings})

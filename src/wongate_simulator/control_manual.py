@@ -60,7 +60,7 @@ CALLS = [
             'on: window, approve, netcancel, cancel, inquiry, notice. times: how often (default 1) or "always". moid or '
             "tid: only for that payment.",
             "hang_before {seconds}: waits, then carries on as if the request had come only now. hang_after {seconds}: "
-            "commits, waits, answers. Real seconds, default 40.",
+            "commits, waits, answers. Real seconds, default 40; DELETE ends the wait.",
             "reset {committed}, http_500 {committed, status}, garbage {committed, style: half, html, empty, bytes}: broken "
             "answers, before (default) or after the commit.",
             'code {code, text, committed}: any result code, for example a decline {"on": "approve", "kind": "code", '
@@ -74,7 +74,12 @@ CALLS = [
         ],
     ),
     ManualCall("GET", "/control/faults", "Lists the armed switches with what is left of them."),
-    ManualCall("DELETE", "/control/faults", "Disarms all switches, or one.", query="?id=1"),
+    ManualCall(
+        "DELETE",
+        "/control/faults",
+        "Disarms one switch, or all: then requests that hang go on.",
+        query="?id=1",
+    ),
     ManualCall(
         "GET",
         "/control/clock",

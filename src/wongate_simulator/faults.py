@@ -1,5 +1,6 @@
 """Fault switches: what shall go wrong, at which kind of request, how often, and for whom."""
 
+import asyncio
 from collections.abc import Container
 from dataclasses import dataclass, field
 from itertools import count
@@ -64,6 +65,7 @@ class Fault:
     host: str = "https://pay.nicepay.example"
     first: str = "success"  # contradicting_result: which of the two is posted first
     fields: dict[str, str] = field(default_factory=dict)
+    lifted: asyncio.Event = field(default_factory=asyncio.Event)  # hang_*: set when it is over early
 
     def public(self) -> dict[str, Any]:
         shown = {
@@ -99,10 +101,12 @@ class Faults:
     def __init__(self) -> None:
         self.armed: list[Fault] = []
         self._ids = count(1)
+        self._lifted = asyncio.Event()
 
     def arm(self, wanted: dict[str, Any]) -> Fault:
         """Raises Mistake with a sentence that says what is wrong."""
         fault = _read(next(self._ids), wanted)
+        fault.lifted = self._lifted
         self.armed.append(fault)
         return fault
 
@@ -122,9 +126,12 @@ class Faults:
             self.armed.remove(fault)
 
     def disarm(self, fault_id: int | None = None) -> int:
-        """All of them, or one; answers with how many were removed."""
+        """One, or all of them: then requests that hang go on. Answers with how many were removed."""
         before = len(self.armed)
         self.armed = [] if fault_id is None else [fault for fault in self.armed if fault.id != fault_id]
+        if fault_id is None:
+            self._lifted.set()
+            self._lifted = asyncio.Event()
         return before - len(self.armed)
 
     def for_payment(self, moid: str, tid: str) -> list[Fault]:

@@ -1,6 +1,7 @@
 """What an armed fault does to a request: waits, broken connections, garbage, and codes, before or after the commit."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from starlette.responses import Response
@@ -26,15 +27,21 @@ async def strike(
     if fault is None:
         return await act()
     if fault.kind == "hang_before":
-        await asyncio.sleep(fault.seconds)
+        await _hang(fault)
     if fault.kind not in REPLACING:
         answer = await act()
         if fault.kind == "hang_after":
-            await asyncio.sleep(fault.seconds)
+            await _hang(fault)
         return answer
     if fault.committed:
         await act()
     return refuse(Refused(fault.code, text=fault.text)) if fault.kind == "code" else _broken(fault)
+
+
+async def _hang(fault: Fault) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(fault.seconds):
+            await fault.lifted.wait()
 
 
 def _broken(fault: Fault) -> Response:

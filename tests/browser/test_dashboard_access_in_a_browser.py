@@ -134,6 +134,7 @@ async def furnish(office: Office, member: Member, browser: Browser, mailbox: Pat
     await books.write(office.platform, past)
     paid = next(row for row in past.payments if row["status"] == "partially refunded")
     await office.member(Role.SUPPORT)
+    await violations.note(office.platform, Kind("script-src", "https://evil.example", "/payment"))
     await browser.post(f"/dashboard/projects/{SHOP}/callbacks", {"url": "https://shop.example/declines"})
     await browser.post("/dashboard/payments/filters", {"query": "status=decline", "name": "Declined"})
     await browser.post("/dashboard/analytics/tiles", {"template": "pivot", "period": "7d"})

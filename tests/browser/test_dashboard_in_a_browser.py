@@ -16,6 +16,7 @@ import xlrd
 from aiohttp import web
 from playwright.async_api import Download, Page, expect
 from tests.browser.dashboard_stage import Furnished, House, told
+from tests.processes import HANG_GUARD_S
 from tests.world import Merchant, Received, listening_merchant
 
 from wongate.connections.clock import SystemClock
@@ -66,7 +67,7 @@ def rows_and_sums(rows: Sequence[Sequence[Any]]) -> tuple[int, list[int]]:
 async def test_a_refund_from_the_search_to_the_report_in_the_mailbox(house: House):
     async with merchant_of(house) as merchant, house.page() as page:
         sold = await house.sell(merchant, "STORY-1")
-        sold_at = datetime.now(ZONE)
+        sold_at = datetime.fromisoformat(sold["operation"]["date"]).astimezone(ZONE)
         await house.enter(page)
         await every_id_leads_to_the_payment(page, sold)
         await give_back_400_of_1000(page, merchant)
@@ -177,7 +178,7 @@ async def schedule(page: Page, hour: int) -> None:
 async def mailed(page: Page) -> tuple[int, list[int]]:
     """What the only mail carries."""
     letter = page.get_by_role("link", name="Paid yesterday")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_GUARD_S):
         while not await letter.count():
             await page.goto("/dashboard/mailbox")
     assert 1 == await letter.count()

@@ -1,6 +1,5 @@
 """The Payment Page in a real Chromium, in a tab of its own: paying, not paying, and everything that payers do besides."""
 
-import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 from tests.browser.stage import DESK, PHONE, Stage, choose, press_pay
+from tests.processes import until
 
 
 async def test_a_payer_on_a_korean_phone_pays_and_lands_on_the_shops_page(stage: Stage):
@@ -237,9 +237,7 @@ async def test_an_unclear_outcome_is_waited_for(stage: Stage):
         await stage.confuse(rungs=1)
         await choose(page)
         await expect(page.get_by_role("heading", level=1)).to_have_text("Confirming your payment")
-        await expect(page.get_by_role("heading", level=1)).to_have_text(
-            "Payment not completed", timeout=20_000
-        )
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Payment not completed")
         await expect(page.get_by_text("If money was taken from your account")).to_be_visible()
         assert ["decline"] == await shop.told("unclear")
 
@@ -286,11 +284,7 @@ async def test_a_page_that_breaks_its_policy_is_reported(stage: Stage, caplog: p
         await page.evaluate(
             "document.body.append(Object.assign(document.createElement('script'), {text: '1'}))"
         )
-        for _ in range(400):
-            if "a page broke its policy" in caplog.text:
-                break
-            await asyncio.sleep(0.05)
-        assert "a page broke its policy" in caplog.text
+        await until(lambda: "a page broke its policy" in caplog.text)
 
 
 @pytest.mark.parametrize("width", [320, 360, 1100])

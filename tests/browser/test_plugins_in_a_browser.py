@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 from tests.browser.stage import DESK, Shop, Stage, choose, press_pay
 from tests.browser.test_widget_in_a_browser import SETTLED, frame_of, heard, names, shop_page, told
+from tests.processes import until
 
 PLACE = {"target_element": "place"}
 
@@ -139,6 +140,11 @@ async def test_a_cart_that_changes_opens_the_page_anew_in_the_same_element(stage
         await page.evaluate(run, shop.parameters(payment_id="cart-3", **PLACE))
         await page.frame_locator("#place iframe").get_by_text("cart-3").wait_for()
         assert 1 == await page.locator("#place iframe").count()
+
+        async def loaded() -> bool:
+            return (await names(page)).count("onLoaded") >= 3
+
+        await until(loaded)
         await page.wait_for_timeout(300)
         assert 3 == (await names(page)).count("onLoaded")
 

@@ -191,7 +191,7 @@ def test_a_stale_process_number_that_now_belongs_to_another_process_does_not_blo
         os.kill(answer["pid"], signal.SIGKILL)
         owner.kill()
     eventually(lambda: not is_running(answer["pid"]))
-    with processes.spawn(["sleep", "60"]) as somebody:
+    with processes.spawn(["sleep", "600"]) as somebody:
         for path in (data_dir / "cluster" / "postmaster.pid", data_dir / "run" / ".s.PGSQL.5432.lock"):
             _, rest = path.read_text().split("\n", 1)
             path.write_text(f"{somebody.pid}\n{rest}")

@@ -125,7 +125,7 @@ async def test_a_host_that_accepts_and_says_nothing_is_passed_by(servers: list[e
     await lead(leader, standby)
     with socket.create_server(("127.0.0.1", 0)) as frozen:
         silent = f"127.0.0.1:{frozen.getsockname()[1]}"
-        connection = await Hosts(url_of(silent, host_of(leader)), connect_s=0.2).connect()
+        connection = await Hosts(url_of(silent, host_of(leader)), connect_s=1.5).connect()
         answered_by = await connection.fetchval(WHICH)
         await connection.close()
     assert await which(leader) == answered_by

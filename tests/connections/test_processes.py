@@ -7,7 +7,7 @@ import sys
 import threading
 
 import pytest
-from tests.processes import eventually, is_running, run_script
+from tests.processes import HANG_GUARD_S, eventually, is_running, run_script
 
 from wongate.connections import processes
 
@@ -22,7 +22,7 @@ def end(number, frame):
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, end)
 print(os.getpid(), flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 PARENT = """
@@ -30,7 +30,7 @@ import signal, sys, time
 from wongate.connections.processes import spawn
 victim, note, dies_by, through_pipe = sys.argv[1:]
 spawn([sys.executable, "-c", victim, note], dies_by=signal.Signals[dies_by], through_pipe=through_pipe == "True")
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -76,7 +76,7 @@ def test_signals_reach_the_program_even_if_we_block_and_ignore_them(number, thro
     before = signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, [number])
     try:
-        argv = ["sh", "-c", "echo ready; exec sleep 60"]  # neither changes what it has inherited
+        argv = ["sh", "-c", "echo ready; exec sleep 600"]  # neither changes what it has inherited
         child = processes.spawn(argv, output=subprocess.PIPE, through_pipe=through_pipe)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
@@ -86,12 +86,12 @@ def test_signals_reach_the_program_even_if_we_block_and_ignore_them(number, thro
         said.readline()
     child.send_signal(number)
 
-    assert child.wait(30) in (-number, 128 + number)
+    assert child.wait(HANG_GUARD_S) in (-number, 128 + number)
 
 
 @BOTH_WAYS
 def test_ctrl_c_in_our_terminal_does_not_reach_the_program(through_pipe):
-    child = processes.spawn(["sleep", "60"], through_pipe=through_pipe)
+    child = processes.spawn(["sleep", "600"], through_pipe=through_pipe)
 
     session = os.getsid(child.pid)
     processes.end_session(child)
@@ -102,12 +102,12 @@ def test_ctrl_c_in_our_terminal_does_not_reach_the_program(through_pipe):
 @BOTH_WAYS
 def test_ending_a_session_ends_what_the_program_has_left_behind(through_pipe):
     child = processes.spawn(
-        ["sh", "-c", "sleep 60 & echo $!"], output=subprocess.PIPE, through_pipe=through_pipe
+        ["sh", "-c", "sleep 600 & echo $!"], output=subprocess.PIPE, through_pipe=through_pipe
     )
     assert child.stdout is not None
     with child.stdout as said:
         left_behind = int(said.readline())
-    child.wait(30)
+    child.wait(HANG_GUARD_S)
     assert is_running(left_behind)
 
     processes.end_session(child)
@@ -120,7 +120,7 @@ def test_a_program_that_does_not_exist_is_a_clear_line(tmp_path, through_pipe):
     log = processes.LogFile(tmp_path / "log")
 
     child = processes.spawn(["/does/not/exist"], output=log.file, through_pipe=through_pipe)
-    child.wait(30)
+    child.wait(HANG_GUARD_S)
     log.close()
 
     assert "ended with exit code 127" == processes.describe_ending(child)

@@ -231,7 +231,7 @@ async def test_damage_is_found_and_named(open_world: OpenWorld):
 
 async def test_a_refund_settled_by_a_remainder_rests_on_the_answer_that_told_it(open_world: OpenWorld):
     """N-12: that answer was to another refund of the payment."""
-    async with open_world(account={"connect_s": 0.5, "read_s": 0.2}) as world:
+    async with open_world() as world:
         sale = await world.paid_sale()
         await sale.fault("cancel", "reset", committed=True)
         for amount in (300, 200):

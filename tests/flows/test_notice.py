@@ -13,7 +13,6 @@ from wongate.flows.reconcile import LOOKS, SECOND_LOOK_S
 
 SENDER = "121.133.126.10"
 LISTED = {"notice_ips": [SENDER]}
-QUICK = {**LISTED, "connect_s": 0.5, "read_s": 0.2}
 
 
 async def send(world: World, raw: bytes, sender: str = SENDER) -> tuple[int, bytes]:
@@ -58,7 +57,7 @@ async def lost_partial_refund(world: World) -> tuple[Sale, str]:
 @asynccontextmanager
 async def late_approval(open_world: OpenWorld) -> AsyncIterator[tuple[World, Sale]]:
     """A sale that was declined and closed although the provider holds its money."""
-    async with open_world(account=QUICK) as world:
+    async with open_world(account=LISTED) as world:
         sale = await world.sale()
         await sale.fault("approve", "reset", committed=True)
         await sale.fault("netcancel", "code", code="2012")
@@ -158,7 +157,7 @@ async def test_a_notice_about_another_transaction_is_not_ours(open_world: OpenWo
 
 
 async def test_a_notice_settles_a_partial_refund_of_unknown_outcome(open_world: OpenWorld):
-    async with open_world(account=QUICK) as world:
+    async with open_world(account=LISTED) as world:
         sale, cancel_moid = await lost_partial_refund(world)
         await send(world, form(await sale.books(), StateCd="1", Amt="300", CancelMOID=cancel_moid))
         await world.work()
@@ -169,7 +168,7 @@ async def test_a_notice_settles_a_partial_refund_of_unknown_outcome(open_world: 
 async def test_a_notice_that_fits_no_refund_of_ours_settles_none(
     open_world: OpenWorld, change: dict[str, str]
 ):
-    async with open_world(account=QUICK) as world:
+    async with open_world(account=LISTED) as world:
         sale, cancel_moid = await lost_partial_refund(world)
         fields = {"StateCd": "1", "Amt": "300", "CancelMOID": cancel_moid, **change}
         await send(world, form(await sale.books(), **fields))
@@ -207,11 +206,12 @@ async def test_a_notice_before_our_own_row_is_settled_is_not_lost(open_world: Op
     async with open_world(account=LISTED) as world:
         sale = await world.sale()
         result = await sale.choose()
-        await sale.fault("approve", "hang_after", seconds=0.6)
+        await sale.fault("approve", "hang_after", seconds=600)
         returning = asyncio.create_task(sale.come_back(result))
-        await asyncio.sleep(0.2)
+        await sale.has_moved("approvals")
         assert (200, b"OK") == await send(world, form(await sale.books()))
         await world.work()
+        await world.simulator.lift_faults()
         await returning
         assert ["awaiting redirect result", "success"] == await statuses(sale)
 
@@ -248,7 +248,7 @@ async def test_junk_at_the_notice_address_is_refused_without_a_trace(open_world:
 @pytest.mark.parametrize("cancel_moid", ["²", "٣", "9" * 40, "R", "\u202e"])
 async def test_one_poisoned_notice_does_not_stop_the_others(open_world: OpenWorld, cancel_moid: str):
     """Of a name that only looks like a number, say; the notices behind it are handled all the same (F23)."""
-    async with open_world(account=QUICK) as world:
+    async with open_world(account=LISTED) as world:
         (bad, _), good = await lost_partial_refund(world), await world.paid_sale()
         fields = {"StateCd": "2", "Amt": "400", "CancelMOID": f"{await bad.moid()}R{cancel_moid}"}
         assert (200, b"OK") == await send(world, form(await bad.books(), "utf-8", **fields))

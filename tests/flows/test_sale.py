@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.processes import until
 from tests.world import MERCHANT_KEY, PAGE_URL, OpenWorld, Sale, ask
 
 from wongate.domain.lifecycle import Stage
@@ -255,12 +256,13 @@ async def test_an_approval_under_way_at_the_limit_time_is_waited_for(open_world:
         sale = await world.sale()
         result = await sale.choose()
         world.clock.advance(1790)
-        await sale.fault("approve", "hang_after", seconds=1)
+        await sale.fault("approve", "hang_after", seconds=600)
         returning = asyncio.create_task(sale.come_back(result))
-        await asyncio.sleep(0.3)
+        await sale.has_moved("approvals")
         world.clock.advance(20)
         await world.work()
         assert 1 == len(await told(sale))
+        await world.simulator.lift_faults()
         await returning
         assert ("success", "0") == (await told(sale))[-1]
 
@@ -295,12 +297,17 @@ async def test_the_payer_who_closes_the_tab_during_the_approval_has_paid(open_wo
     async with open_world() as world:
         sale = await world.sale()
         result = await sale.choose()
-        await sale.fault("approve", "hang_after", seconds=0.5)
+        await sale.fault("approve", "hang_after", seconds=600)
         returning = asyncio.create_task(sale.come_back(result))
-        await asyncio.sleep(0.25)
+        await sale.has_moved("approvals")
         returning.cancel()
-        await asyncio.sleep(0.6)
-        assert ("success", "0") == (await told(sale))[-1]
+        await asyncio.gather(returning, return_exceptions=True)
+        await world.simulator.lift_faults()
+
+        async def is_paid() -> bool:
+            return ("success", "0") == (await told(sale))[-1]
+
+        await until(is_paid)
 
 
 async def test_operations_that_are_over_sleep_for_ever(open_world: OpenWorld):

@@ -4,6 +4,7 @@ A provider's test module inherits `ProviderPromises` and gives it an `arena`: th
 the other side it talks to, whose purse can be looked into and whose answers can be broken.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -49,15 +50,18 @@ LOST_ANSWERS = [
     Fault(kind, applied)
     for kind in ("cut", "http_500", "html", "half", "empty", "bytes")
     for applied in (True, False)
-] + [Fault("silence", True)]
+]
+SILENCE = Fault("silence", True)
 
 
 class Arena(Protocol):
-    """A provider and the other side. `unreachable` is an account there whose hosts nobody listens at."""
+    """A provider and the other side. `unreachable` is an account there whose hosts nobody listens at, and with the `impatient`
+    one an answer is waited for a few seconds only."""
 
     provider: Provider
     account: Account
     unreachable: Account
+    impatient: Account
 
     async def visit(self, form: Form, *, pays: bool = True) -> bytes:
         """The payer goes to the window and decides; the body that the browser brings back."""
@@ -132,9 +136,16 @@ class Sale:
 
     async def call(self, call: str) -> tuple[Outcome | Undone | Standing, Exchange]:
         """One call of this kind at a sale that is ready for it, with what it answered."""
+        return await self.make(call, await self.ready_for(call))
+
+    async def ready_for(self, call: str) -> Authenticated:
+        return await (self.authenticated() if call == "approve" else self.approved())
+
+    async def make(
+        self, call: str, authenticated: Authenticated
+    ) -> tuple[Outcome | Undone | Standing, Exchange]:
         if call == "approve":
-            return await self.approve(await self.authenticated())
-        authenticated = await self.approved()
+            return await self.approve(authenticated)
         if call == "net_cancel":
             return await self.net_cancel(authenticated)
         if call == "cancel":
@@ -261,11 +272,30 @@ class ProviderPromises:
             sale = Sale(side, 100 + LOST_ANSWERS.index(fault) * len(CALLS) + CALLS.index(call))
             await side.break_next(call, fault)
             answer, exchange = await sale.call(call)
-            assert isinstance(answer, Unanswered) or answer in (Undone.UNCLEAR, Standing.UNCLEAR)
-            assert exchange.verdict.startswith("unanswered: ")
-            if call != "inquiry":
-                holds = fault.applied if call == "approve" else not fault.applied
-                assert (AMOUNT if holds else 0) == await sale.taken()
+            await self.nothing_is_concluded(sale, call, fault, answer, exchange)
+
+    async def test_silence_is_never_taken_for_a_yes_or_a_no(self, arena: OpenArena):
+        """All calls at once, since each waits for seconds."""
+        async with arena() as side:
+            sales = [Sale(side, 300 + number) for number in range(len(CALLS))]
+            ready = [await sale.ready_for(call) for sale, call in zip(sales, CALLS, strict=True)]
+            for call in CALLS:
+                await side.break_next(call, SILENCE)
+            side.account = side.impatient
+            answers = await asyncio.gather(
+                *(sale.make(call, made) for sale, call, made in zip(sales, CALLS, ready, strict=True))
+            )
+            for sale, call, answer in zip(sales, CALLS, answers, strict=True):
+                await self.nothing_is_concluded(sale, call, SILENCE, *answer)
+
+    async def nothing_is_concluded(
+        self, sale: Sale, call: str, fault: Fault, answer: Outcome | Undone | Standing, exchange: Exchange
+    ) -> None:
+        assert isinstance(answer, Unanswered) or answer in (Undone.UNCLEAR, Standing.UNCLEAR)
+        assert exchange.verdict.startswith("unanswered: ")
+        if call != "inquiry":
+            holds = fault.applied if call == "approve" else not fault.applied
+            assert (AMOUNT if holds else 0) == await sale.taken()
 
     @pytest.mark.parametrize("call", CALLS[:3])
     async def test_a_success_that_is_not_signed_properly_is_no_success(self, arena: OpenArena, call: str):

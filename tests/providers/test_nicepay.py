@@ -1,7 +1,6 @@
 """NICEPAY's connector keeps the contract: against a tiny NICEPAY in this process, and against the simulator."""
 
 import contextlib
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +15,7 @@ import pytest
 from tests.processes import eventually
 from tests.providers import tiny_nicepay
 from tests.providers.suite import AMOUNT, Fault, OpenArena, ProviderPromises, Sale
+from tests.world import QUICK, free_port
 
 from wongate.connections.clock import SystemClock
 from wongate.connections.http import Outbound
@@ -25,23 +25,21 @@ from wongate.providers.contract import Provider
 from wongate.providers.nicepay.accounts import account_settings_for_simulator
 from wongate.providers.nicepay.client import Nicepay
 
-QUICK = {"connect_s": 0.5, "read_s": 0.5}
-"""Seconds; silence is told from slowness within one second."""
 SIMULATED_MID = "nicetest1m"
 SIMULATED_KEY = "c2ltdWxhdGVkLW1lcmNoYW50LWtleQ=="
 
 
 def account_at(base_url: str, mid: str, key: str) -> Account:
-    return Account(1, "nicepay", mid, key, account_settings_for_simulator(base_url) | QUICK)
+    return Account(1, "nicepay", mid, key, account_settings_for_simulator(base_url))
+
+
+def impatient(account: Account) -> Account:
+    return replace(account, settings={**account.settings, **QUICK})
 
 
 def nobody_at_home(account: Account) -> Account:
-    """The account at a port that nobody listens on: bound for a moment, then free."""
-    with socket.socket() as lock:
-        lock.bind(("127.0.0.1", 0))
-        port = lock.getsockname()[1]
-    base_url = f"http://127.0.0.1:{port}"
-    return replace(account, settings=account_settings_for_simulator(base_url) | QUICK)
+    """The account at a port that nobody listens on."""
+    return replace(account, settings=account_settings_for_simulator(f"http://127.0.0.1:{free_port()}"))
 
 
 @contextlib.asynccontextmanager
@@ -61,6 +59,7 @@ class TinyArena:
     provider: Provider
     account: Account
     unreachable: Account
+    impatient: Account
     tiny: tiny_nicepay.TinyNicepay
 
     async def visit(self, form: Form, *, pays: bool = True) -> bytes:
@@ -77,7 +76,7 @@ class TinyArena:
 async def tiny_arena() -> AsyncIterator[TinyArena]:
     async with tiny_nicepay.tiny_nicepay() as tiny, a_client() as nicepay:
         account = account_at(tiny.base_url, tiny_nicepay.MID, tiny_nicepay.KEY)
-        yield TinyArena(nicepay, account, nobody_at_home(account), tiny)
+        yield TinyArena(nicepay, account, nobody_at_home(account), impatient(account), tiny)
 
 
 class TestAgainstTinyNicepay(ProviderPromises):
@@ -94,6 +93,7 @@ class SimulatorArena:
     provider: Provider
     account: Account
     unreachable: Account
+    impatient: Account
     base_url: str
     control: aiohttp.ClientSession
 
@@ -110,7 +110,7 @@ class SimulatorArena:
 
     async def break_next(self, call: str, fault: Fault) -> None:
         kinds: dict[str, dict[str, Any]] = {
-            "silence": {"kind": "hang_after", "seconds": 5},
+            "silence": {"kind": "hang_after", "seconds": 60},
             "cut": {"kind": "reset", "committed": fault.applied},
             "http_500": {"kind": "http_500", "committed": fault.applied},
         }
@@ -137,9 +137,7 @@ def simulator_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("simulator")
     merchants = folder / "merchants.json"
     merchants.write_text(f'[{{"mid": "{SIMULATED_MID}", "key": "{SIMULATED_KEY}"}}]')
-    with socket.socket() as lock:
-        lock.bind(("127.0.0.1", 0))
-        port = lock.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "wongate_simulator", "--port", str(port), "--data", str(folder)]
     process = subprocess.Popen([*command, "--merchants", str(merchants), "--die-with-parent"])
     base_url = f"http://127.0.0.1:{port}"
@@ -167,7 +165,9 @@ class TestAgainstTheSimulator(ProviderPromises):
             async with a_client() as nicepay, aiohttp.ClientSession() as control:
                 account = account_at(simulator_url, SIMULATED_MID, SIMULATED_KEY)
                 async with control.delete(f"{simulator_url}/control/faults"):
-                    yield SimulatorArena(nicepay, account, nobody_at_home(account), simulator_url, control)
+                    yield SimulatorArena(
+                        nicepay, account, nobody_at_home(account), impatient(account), simulator_url, control
+                    )
 
         return opened
 

@@ -137,7 +137,7 @@ class TinyNicepay:
         if fault.kind == "wrong_signature":
             answer["Signature"] = sha("wrong")
         if fault.kind == "silence":
-            await asyncio.sleep(5)
+            await asyncio.sleep(60)  # the client has given up long before
         if fault.kind != "cut":
             writer.write(_on_the_wire(answer, fault.kind))
             await writer.drain()

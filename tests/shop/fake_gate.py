@@ -225,7 +225,9 @@ async def shop_on_stage(gate_url: str, data_dir: Path) -> AsyncIterator[ShopSett
         secret=SECRET,
         data_dir=data_dir,
     )
-    config = uvicorn.Config(create_shop(settings), log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        create_shop(settings), log_level="warning", timeout_graceful_shutdown=1, timeout_keep_alive=600
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
@@ -244,7 +246,7 @@ async def stage(data_dir: Path, gate_url: str = "") -> AsyncIterator[Stage]:
         gate_on_stage() as gate,
         shop_on_stage(gate_url or gate.url, data_dir) as settings,
         aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=10), cookie_jar=aiohttp.CookieJar(unsafe=True)
+            timeout=aiohttp.ClientTimeout(), cookie_jar=aiohttp.CookieJar(unsafe=True)
         ) as visitor,  # "unsafe" jars keep cookies of IP addresses too, as browsers do
     ):
         yield Stage(gate, settings.own_url, settings, visitor)

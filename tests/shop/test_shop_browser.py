@@ -19,6 +19,8 @@ from tests.shop.fake_gate import (
 
 from wongate_simulator.shop.words import WORDS
 
+SLOWEST_MS = 60_000
+expect.set_options(timeout=SLOWEST_MS)
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
             "--disable-component-update", "--disable-sync"]  # fmt: skip
@@ -36,6 +38,7 @@ async def browsing(data_dir: Path, **context: Any) -> AsyncIterator[tuple[Stage,
     async with stage(data_dir) as shop, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         page = await browser.new_page(base_url=shop.shop_url, **({"locale": "en"} | context))
+        page.set_default_timeout(SLOWEST_MS)
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         yield shop, page

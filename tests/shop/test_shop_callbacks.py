@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.processes import HANG_GUARD_S
 from tests.shop.fake_gate import SECRET, redirect_callback, refund_callback, sale_callback, sign, stage
 
+from wongate_simulator.shop import watching
 from wongate_simulator.shop.orders import REFUSED_KEPT
 
 
@@ -145,14 +147,17 @@ async def test_payment_ids_are_the_same_in_any_case(tmp_path: Path) -> None:
         assert "success" == (await shop.story(payment_id.upper()))["status"]
 
 
-async def test_a_watching_page_hears_of_a_callback_at_once(tmp_path: Path) -> None:
+async def test_a_watching_page_hears_of_a_callback_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "HEARTBEAT_S", 3600)  # it does not look by itself
     async with stage(tmp_path) as shop:
         payment_id = await shop.order()
         async with shop.visitor.get(f"{shop.shop_url}/orders/{payment_id}/events?after=earlier") as stream:
             lines = stream.content
             first = await lines.readuntil(b"data: changed\n\n")
             await shop.call_back(sale_callback(payment_id))
-            async with asyncio.timeout(2):  # the next look without a wake would be 5 s away
+            async with asyncio.timeout(HANG_GUARD_S):
                 second = await lines.readuntil(b"data: changed\n\n")
 
         assert b"id: 1.1.0.0" in first

@@ -1,6 +1,5 @@
 """A merchant for the simulator's tests: speaks NICEPAY by hand, so that nothing of the simulator checks itself."""
 
-import asyncio
 import contextlib
 import hashlib
 import json
@@ -14,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 import aiohttp
 import uvicorn
 from aiohttp import web
+from tests.processes import until
 
 from wongate_simulator.app import create_app
 from wongate_simulator.connections import CuttableProtocol
@@ -175,9 +175,26 @@ class Shopkeeper:
         answer = await self.control("POST", "faults", {"on": on, "kind": kind, **options})
         assert 201 == answer.status, answer.text()
 
+    async def hangs(self, on: str) -> None:
+        """Waits until a call of that type has come and a fault has struck it."""
+
+        async def struck() -> list[str]:
+            log = (await self.control("GET", f"exchanges?kind={on}")).json()["exchanges"]
+            return [exchange["fault"] for exchange in log if exchange["fault"]]
+
+        await until(struck)
+
+    async def lift_faults(self) -> None:
+        """What hangs goes on."""
+        assert 200 == (await self.control("DELETE", "faults")).status
+
     async def advance(self, seconds: float) -> None:
         assert 200 == (await self.control("POST", "clock", {"advance_s": seconds})).status
         self.offset_s += seconds
+
+    async def set_clock(self, moment: str) -> None:
+        moved = (await self.control("POST", "clock", {"now": moment})).json()
+        self.offset_s = moved["offset_s"]
 
     async def set_merchant(self, **settings: Any) -> None:
         answer = await self.control("POST", "merchants", {"mid": MID, **settings})
@@ -196,12 +213,12 @@ class Shopkeeper:
 
     async def arrives(self, path: str, count: int) -> list[bytes]:
         """Waits until `count` bodies have come to the path."""
-        for _ in range(500):
-            bodies = [body for came_to, body in self.received if came_to == path]
-            if len(bodies) >= count:
-                return bodies
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"{count} requests to {path} did not arrive; there were {self.received}")
+
+        def come() -> list[bytes]:
+            return [body for came_to, body in self.received if came_to == path]
+
+        await until(lambda: len(come()) >= count)
+        return come()
 
     async def sink(self, request: web.Request) -> web.Response:
         self.received.append((request.path, await request.read()))
@@ -219,7 +236,11 @@ async def simulator(data_dir: Path, **settings: Any) -> AsyncIterator[Shopkeeper
         {"mid": KEYLESS_MID},
     ]
     app = create_app(data_dir, merchants=merchants)
-    async with serving(app) as url, aiohttp.ClientSession(auto_decompress=False) as http:
+    patience = aiohttp.ClientTimeout()  # none at all: a machine that stalls is no mistake of the simulator's
+    async with (
+        serving(app) as url,
+        aiohttp.ClientSession(auto_decompress=False, timeout=patience) as http,
+    ):
         keeper = Shopkeeper(url, "", http, app)
         async with _sink(keeper):
             yield keeper
@@ -229,7 +250,14 @@ async def simulator(data_dir: Path, **settings: Any) -> AsyncIterator[Shopkeeper
 async def serving(app: Any) -> AsyncIterator[str]:
     """uvicorn without its main loop, which looks only every 0.1 s whether it is over: 200 tests feel that."""
     listener = listen("127.0.0.1", 0)
-    config = uvicorn.Config(app, http=CuttableProtocol, lifespan="on", log_config=None, proxy_headers=False)
+    config = uvicorn.Config(
+        app,
+        http=CuttableProtocol,
+        lifespan="on",
+        log_config=None,
+        proxy_headers=False,
+        timeout_keep_alive=600,  # not to be closed just as a test that was held up writes to it
+    )
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

@@ -22,6 +22,7 @@ async def test_an_approval_has_all_captured_keys_in_order_and_strings_only(tmp_p
         result = (
             await keeper.pay(Moid="m1", BuyerName="김하늘", BuyerTel="0100000000", BuyerEmail="a@b.kr")
         )["result"]
+        earliest = keeper.edi_date()
         answer = await keeper.approve(result, MallReserved="kept")
 
         assert CAPTURED_ORDER == " ".join(answer)
@@ -35,7 +36,7 @@ async def test_an_approval_has_all_captured_keys_in_order_and_strings_only(tmp_p
             answer["MallReserved"],
             answer["ClickpayCl"],
         )
-        assert keeper.edi_date()[2:10] == answer["AuthDate"][:8]
+        assert earliest <= f"20{answer['AuthDate']}" <= keeper.edi_date()
         assert 12 == len(answer["AuthDate"])
 
 
@@ -129,7 +130,7 @@ async def test_a_cancelled_window_has_nothing_to_approve(tmp_path: Path) -> None
         assert "A210" == refused["ResultCode"]
 
 
-@pytest.mark.parametrize("after_s, code", [(30 * 60 - 5, "3001"), (30 * 60 + 1, "A245")])
+@pytest.mark.parametrize("after_s, code", [(28 * 60, "3001"), (30 * 60 + 1, "A245")])
 async def test_an_authentication_lasts_30_minutes(after_s: int, code: str, tmp_path: Path) -> None:
     async with simulator(tmp_path) as keeper:
         result = (await keeper.pay())["result"]

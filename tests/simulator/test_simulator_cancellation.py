@@ -14,6 +14,7 @@ async def test_a_full_cancel_answers_with_the_original_tid_padded_amounts_and_it
 ) -> None:
     async with simulator(tmp_path) as keeper:
         tid = (await keeper.paid(Moid="m1"))["TxTid"]
+        earliest = keeper.edi_date()
         answer = await keeper.cancel(tid, 1000, MallReserved="kept")
 
         assert ("2001", tid, "cancel1") == (answer["ResultCode"], answer["TID"], answer["Moid"])
@@ -24,7 +25,7 @@ async def test_a_full_cancel_answers_with_the_original_tid_padded_amounts_and_it
         )
         assert sha(tid, MID, "000000001000", KEY) == answer["Signature"]
         assert (8, 8, 6) == tuple(len(answer[name]) for name in ("CancelNum", "CancelDate", "CancelTime"))
-        assert keeper.edi_date()[:8] == answer["CancelDate"]
+        assert earliest <= answer["CancelDate"] + answer["CancelTime"] <= keeper.edi_date()
         entry = await keeper.book("m1")
         assert ("cancelled", 1000, 0) == (entry["state"], entry["cancelled"], entry["remain"])
 
@@ -226,7 +227,7 @@ async def test_a_token_that_was_net_cancelled_before_its_approval_is_dead(tmp_pa
         assert ("dead", 0, 0) == (entry["state"], entry["approvals"], entry["net_cancels"])
 
 
-@pytest.mark.parametrize("after_s, code", [(299, "2001"), (302, "2020")])
+@pytest.mark.parametrize("after_s, code", [(240, "2001"), (301, "2020")])
 async def test_the_net_cancel_window_is_five_minutes(after_s: int, code: str, tmp_path: Path) -> None:
     async with simulator(tmp_path) as keeper:
         result = await keeper.paid()

@@ -1,12 +1,14 @@
 """Notifications: off until configured, EUC-KR forms with NICEPAY's own casing, repeated until OK."""
 
-import asyncio
 from pathlib import Path
 from urllib.parse import quote
 
+from tests.processes import until
 from tests.simulator.shopkeeper import MID, Shopkeeper, simulator
 
 DAY_S = 86_400
+NOON = "2030-01-01T12:00:00"
+"""In Korea. Approval and cancel are on one day by this clock, also when the test itself runs over midnight."""
 
 
 async def _listening(keeper: Shopkeeper) -> None:
@@ -42,6 +44,7 @@ async def test_an_approval_is_announced_as_an_euc_kr_form(tmp_path: Path) -> Non
 async def test_cancels_are_announced_with_their_own_amount_and_moid(tmp_path: Path) -> None:
     async with simulator(tmp_path) as keeper:
         await _listening(keeper)
+        await keeper.set_clock(NOON)
         tid = (await keeper.paid())["TxTid"]
         await keeper.cancel(tid, 400, partial=True, Moid="order1R1")
         await keeper.advance(2 * DAY_S)
@@ -61,6 +64,7 @@ async def test_cancels_are_announced_with_their_own_amount_and_moid(tmp_path: Pa
 async def test_a_net_cancel_is_announced_too(tmp_path: Path) -> None:
     async with simulator(tmp_path) as keeper:
         await _listening(keeper)
+        await keeper.set_clock(NOON)
         await keeper.net_cancel(await keeper.paid())
         await keeper.arrives("/notice", 2)
 
@@ -97,12 +101,12 @@ async def test_a_notice_is_given_up_after_ten_tries(tmp_path: Path) -> None:
 
 async def _settled(keeper: Shopkeeper, tries: int) -> None:
     """Waits until that many tries are written into the books."""
-    for _ in range(500):
+
+    async def written() -> bool:
         [notice] = (await keeper.control("GET", "notices")).json()["notices"]
-        if tries == notice["tries"]:
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"{tries} tries expected: {notice}")
+        return bool(tries == notice["tries"])
+
+    await until(written)
 
 
 async def test_an_unreachable_merchant_is_recorded_and_tried_again(tmp_path: Path) -> None:
@@ -150,6 +154,7 @@ async def test_notices_wait_in_the_books_for_the_next_start(tmp_path: Path) -> N
 async def test_a_cancel_in_progress_is_announced_when_it_settles(tmp_path: Path) -> None:
     async with simulator(tmp_path) as keeper:
         await _listening(keeper)
+        await keeper.set_clock(NOON)
         tid = (await keeper.paid())["TxTid"]
         await keeper.fault("cancel", "in_progress", after_s=60)
         await keeper.cancel(tid, 1000)
@@ -179,6 +184,7 @@ async def test_a_cancel_by_hand_waits_for_the_one_in_progress(tmp_path: Path) ->
 async def test_a_cancel_by_hand_bypasses_the_merchant_and_is_announced(tmp_path: Path) -> None:
     async with simulator(tmp_path) as keeper:
         await _listening(keeper)
+        await keeper.set_clock(NOON)
         result = await keeper.paid(Moid="m1")
         page = f"/admin/{result['AuthToken']}"
         unconfirmed = await keeper.post(page, {"amount": "400"})

@@ -12,25 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.processes import eventually, is_running, run_script
+from tests.processes import HANG_GUARD_S, eventually, is_running, run_script
 from tests.simulator.shopkeeper import KEY, MID, sha
+from tests.world import free_port
 
 from wongate_simulator.serving import listen
 
 COMMAND = [sys.executable, "-m", "wongate_simulator"]
 
 
-def _free_port() -> int:
-    with listen("127.0.0.1", 0) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
 class Running:
     """A started simulator; ends at the end of the test in any case."""
 
     def __init__(self, data: Path, *options: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         merchants = data / "merchants.json"
         merchants.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +48,7 @@ class Running:
 
     def call(self, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(self.url + path, data, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(self.url + path, data, timeout=HANG_GUARD_S) as answer:  # noqa: S310
             return json.load(answer)
 
     def pay(self, moid: str, edi_date: str) -> dict[str, Any]:
@@ -107,7 +102,7 @@ def test_a_signal_ends_it_cleanly(number: int, started: list[Running], tmp_path:
     started.append(running := Running(tmp_path))
     running.process.send_signal(number)
 
-    assert 0 == running.process.wait(timeout=20)
+    assert 0 == running.process.wait(timeout=HANG_GUARD_S)
     assert "listening on" in json.loads(running.first_line)["message"]
     assert running.process.stderr is not None
     assert "" == running.process.stderr.read()
@@ -131,7 +126,7 @@ child.stderr.readline()
 print(child.pid, flush=True)
 time.sleep(600)
 """
-    with run_script(parent, _free_port(), tmp_path) as process:
+    with run_script(parent, free_port(), tmp_path) as process:
         child = int(process.stdout.readline())
         running = is_running(child)
         process.kill()
@@ -143,13 +138,15 @@ time.sleep(600)
 def test_it_does_not_start_under_a_parent_that_is_gone(tmp_path: Path) -> None:
     options = [
         "--port",
-        str(_free_port()),
+        str(free_port()),
         "--data",
         str(tmp_path),
         "--die-with-parent",
         str(os.getpid() + 1),
     ]
-    answer = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=30, check=False)
+    answer = subprocess.run(
+        [*COMMAND, *options], capture_output=True, text=True, timeout=HANG_GUARD_S, check=False
+    )
 
     assert answer.returncode != 0
     assert "parent process has already ended" in answer.stderr
@@ -176,9 +173,15 @@ def test_a_mistake_on_the_command_line_is_one_clear_line(
     (tmp_path / "object.json").write_text("{}")
     (tmp_path / "wrong.json").write_text('[{"mid": "a", "colour": "red"}]')
     environment = {name: value for name, value in os.environ.items() if name != "WONGATE_SHOP_SECRET"}
-    command = [*COMMAND, "--port", str(_free_port()), *options]
+    command = [*COMMAND, "--port", str(free_port()), *options]
     answer = subprocess.run(
-        command, capture_output=True, text=True, timeout=30, cwd=tmp_path, env=environment, check=False
+        command,
+        capture_output=True,
+        text=True,
+        timeout=HANG_GUARD_S,
+        cwd=tmp_path,
+        env=environment,
+        check=False,
     )
 
     assert 2 == answer.returncode
@@ -189,7 +192,9 @@ def test_a_mistake_on_the_command_line_is_one_clear_line(
 def test_a_taken_port_leaves_the_books_alone(tmp_path: Path) -> None:
     with listen("127.0.0.1", 0) as listener:
         options = ["--port", str(listener.getsockname()[1]), "--data", str(tmp_path / "data")]
-        answer = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=30, check=False)
+        answer = subprocess.run(
+            [*COMMAND, *options], capture_output=True, text=True, timeout=HANG_GUARD_S, check=False
+        )
 
     assert (2, 1) == (answer.returncode, len(answer.stderr.splitlines()))
     assert "cannot listen on http://127.0.0.1" in answer.stderr
@@ -197,7 +202,9 @@ def test_a_taken_port_leaves_the_books_alone(tmp_path: Path) -> None:
 
 
 def test_help_shows_examples() -> None:
-    answer = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, timeout=30, check=True)
+    answer = subprocess.run(
+        [*COMMAND, "--help"], capture_output=True, text=True, timeout=HANG_GUARD_S, check=True
+    )
 
     assert "examples:" in answer.stdout
     assert "--clock-file" in answer.stdout

@@ -132,7 +132,7 @@ async def test_a_paid_window_delivers_the_captured_fields_in_their_order(tmp_pat
         assert "0000" == fields["AuthResultCode"]
         assert re.fullmatch("NICETOKN[0-9A-F]{32}", fields["AuthToken"])
         assert re.fullmatch(MID + r"0101\d{16}", fields["TxTid"])
-        assert keeper.edi_date()[2:10] == fields["TxTid"][14:22]
+        assert body["EdiDate"] <= f"20{fields['TxTid'][14:26]}" <= keeper.edi_date()
         assert ("CARD", MID, "m1", "1000", "our note") == tuple(
             fields[name] for name in ("PayMethod", "MID", "Moid", "Amt", "ReqReserved")
         )

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import asyncpg
+from tests.processes import HANG_GUARD_S
 from tests.world import PROJECT_ID, OpenWorld, World
 
 from wongate.connections.database import Database, Tx
@@ -72,7 +73,7 @@ async def test_a_claim_passes_over_what_another_transaction_holds(open_world: Op
                 PROJECT_ID,
                 held.accepted["request_id"],
             )
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(HANG_GUARD_S):
                 assert 1 == len(await claim_operations(world.platform.database, world))
 
 
@@ -104,7 +105,7 @@ async def test_a_worker_that_slept_past_its_lease_moves_nothing(open_world: Open
     """Another one has the operation by now: the sleeper's step finds a higher attempt and leaves it alone (F19)."""
     from wongate.flows import reconcile
 
-    async with open_world(account={"connect_s": 0.5, "read_s": 0.2}) as world:
+    async with open_world() as world:
         sale = await world.paid_sale()
         await sale.fault("cancel", "in_progress", after_s=1000)
         await sale.refund()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from tests.processes import HANG_GUARD_S
 
 from wongate.connections.batch import Batch
 from wongate.connections.database import Unavailable
@@ -36,7 +37,7 @@ async def test_a_caller_that_comes_again_at_once_is_not_forgotten() -> None:
     async def again_and_again() -> list[int]:
         return [await batch.submit(number) for number in range(5)]
 
-    assert [0, 1, 2, 3, 4] == await asyncio.wait_for(again_and_again(), 5)
+    assert [0, 1, 2, 3, 4] == await asyncio.wait_for(again_and_again(), HANG_GUARD_S)
 
 
 async def test_a_bad_item_fails_alone() -> None:

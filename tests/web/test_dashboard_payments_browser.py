@@ -43,6 +43,7 @@ async def page_of(office: Office, width: int = 1280) -> AsyncIterator[tuple[Page
         context = await chromium.new_context(base_url=base, viewport={"width": width, "height": 800})
         name, _, value = browser.cookie.partition("=")
         await context.add_cookies([{"name": name, "value": value, "url": base}])
+        context.set_default_timeout(60_000)
         page = await context.new_page()
         complaints: list[str] = []
         page.on(
@@ -76,7 +77,7 @@ async def test_a_new_payment_appears_without_a_reload_and_the_keyboard_stays_whe
         new = books.draw(SHOP, office.clock.now(), days=0.001, number=1, seed=99)
         new.payments[0] |= {"payment_id": "New one", "payment_key": "new one"}
         await books.write(office.platform, new)
-        await page.get_by_role("link", name="New one").wait_for(timeout=15_000)
+        await page.get_by_role("link", name="New one").wait_for()
         assert 4 == await row.count()
         assert focused == await page.evaluate("document.activeElement.textContent")
         await page.get_by_role("button", name="Live").click()

@@ -1,6 +1,5 @@
 """The database goes away and comes back: nothing is accepted that is not kept, and nobody has to restart us."""
 
-import asyncio
 import os
 import signal
 import tempfile
@@ -8,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.processes import eventually
-from tests.world import OpenWorld, ask
+from tests.processes import eventually, until
+from tests.world import Answer, OpenWorld, ask
 
 from wongate.connections import embedded
 from wongate.store.migrate import migrate
@@ -59,12 +58,12 @@ async def test_a_database_that_crashes_costs_no_accepted_sale(
         os.kill(own_server.pid, signal.SIGKILL)
         eventually(own_server.ending)
         own_server.start()
-        answer = await world.post(SALE, sale.body)
-        for _ in range(8):  # one for each connection of the pool, all of which are dead
-            if answer.status == 503:
-                await asyncio.sleep(0.05)
-                answer = await world.post(SALE, sale.body)
-        assert sale.accepted == answer.body
+
+        async def answered() -> Answer | None:
+            answer = await world.post(SALE, sale.body)
+            return None if answer.status == 503 else answer  # until no connection of the pool is a dead one
+
+        assert sale.accepted == (await until(answered)).body
         await sale.pay()
         await world.work()
         assert "success" == (await sale.status())["payment"]["status"]

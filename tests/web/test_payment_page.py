@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from tests.processes import HANG_GUARD_S
 from tests.web.payer import Payer, page_path, parameters, sdk_url, window_of
 from tests.world import PROJECT_ID, OpenWorld, World, ask
 
@@ -595,7 +596,7 @@ async def test_the_waiting_page_is_told_when_the_result_is_there(open_world: Ope
         await asyncio.sleep(0.1)
         assert not listening.done()
         await Payer(world).choose(form)
-        answer = await asyncio.wait_for(listening, 10)
+        answer = await asyncio.wait_for(listening, HANG_GUARD_S)
         assert b"retry: 1000\n\ndata: changed\n\n" == answer.raw
         assert "text/event-stream; charset=utf-8" == answer.headers["content-type"]
 
@@ -608,7 +609,7 @@ async def test_a_stream_ends_by_itself(open_world: OpenWorld):
         await payer.get(page_path())
         ticks = iter(range(0, 10_000, 10))
         world.platform.monotonic = lambda: float(next(ticks))
-        answer = await asyncio.wait_for(ask(world.app, "GET", payer.page.body["data-events"]), 10)
+        answer = await asyncio.wait_for(ask(world.app, "GET", payer.page.body["data-events"]), HANG_GUARD_S)
         assert b"retry: 1000\n\n" == answer.raw
 
 

@@ -86,7 +86,7 @@ async def test_a_payer_is_sent_on_though_the_payment_cannot_be_read(open_world: 
 @pytest.mark.parametrize("source", ["page", "gate"])
 @pytest.mark.parametrize(
     "fault",
-    [{"kind": "hang_after", "seconds": 1}, {"kind": "reset"}, {"kind": "http_500"}],
+    [{"kind": "hang_after", "seconds": 0.2}, {"kind": "reset"}, {"kind": "http_500"}],
     ids=lambda fault: fault["kind"],
 )
 async def test_whatever_becomes_of_the_approval_the_payer_is_redirected(
