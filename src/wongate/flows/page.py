@@ -20,7 +20,7 @@ from wongate.domain.requests import SaleRequest
 from wongate.domain.retry import retry_until
 from wongate.flows import sale
 from wongate.flows.platform import Platform
-from wongate.flows.sale import Accepted, Intake, begin_sale, return_token, windows_opened
+from wongate.flows.sale import Accepted, Intake, Wanted, begin_sale, return_token, windows_opened
 from wongate.flows.settle import Case, Door
 from wongate.store import payments
 from wongate.store.payments import Key
@@ -60,9 +60,7 @@ async def pay(
     it is the same sale without a form. Raises Refused 3041 like `find`."""
     request = sale_request(page, ip_address, language)
     try:
-        return await begin_sale(
-            platform, intake, project, method, request, source="page", request_hash=_hash(page)
-        )
+        return await begin_sale(platform, intake, Wanted(project, method, request, "page", _hash(page)))
     except Refused as refused:
         token = await find(platform, project, page) if refused.code == codes.PAYMENT_ID_EXISTS else None
         if token is None:
