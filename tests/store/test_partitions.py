@@ -66,7 +66,7 @@ async def place_of(connection: Any, number: int) -> str | None:
 
 
 async def test_a_migrated_database_has_the_months_to_come(database: str):
-    ahead = datetime.now(UTC) + partitions.AHEAD
+    ahead = datetime.now(UTC) - timedelta(days=1) + partitions.AHEAD  # it was migrated when the run began
     async with connected(database) as connection:
         for table in TABLES:
             until = max(one.until for one in await partitions.every(connection, table))

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import asyncpg
-from tests.processes import eventually
+from tests.processes import HANG_GUARD_S, eventually
 from tests.world import Merchant, Simulator, signed_bytes
 
 START_S = 120
@@ -91,7 +91,7 @@ class Sandbox:
         """Sends the signal and waits until nothing is left; answers the exit code."""
         assert self.process
         os.kill(self.process.pid, number)
-        code = self.process.wait(60)
+        code = self.process.wait(HANG_GUARD_S)
         eventually(lambda: not self.left_behind())
         return code
 
@@ -111,7 +111,7 @@ class Sandbox:
     def post(self, path: str, body: Mapping[str, Any], *, version: int = 11) -> tuple[int, dict[str, Any]]:
         """A signed Gate request by a plain client that speaks HTTP/1.0 or 1.1."""
         place = urlsplit(self.announced["gate_url"])
-        connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+        connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=HANG_GUARD_S)
         connection._http_vsn, connection._http_vsn_str = version, f"HTTP/1.{version % 10}"  # type: ignore[attr-defined]
         try:
             connection.request(
