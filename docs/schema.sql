@@ -549,3 +549,12 @@ CREATE TABLE transition (
 CREATE INDEX transition_final_by_time ON public.transition USING btree (project_id, at) WHERE final;
 CREATE INDEX transition_to_error ON public.transition USING btree (project_id, operation_id) WHERE (payment_status = 'error'::text);
 CREATE UNIQUE INDEX one_final_transition ON public.transition USING btree (project_id, operation_id) WHERE final;
+
+CREATE TABLE violation (
+    directive text NOT NULL,
+    blocked text NOT NULL,
+    page text NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    CONSTRAINT violation_pkey PRIMARY KEY (directive, blocked, page)
+);

@@ -27,6 +27,8 @@ from tests.world import free_port
 from wongate.connections.mail import FolderMailer
 from wongate.domain import one_time
 from wongate.domain.rights import Role
+from wongate.domain.violation import Kind
+from wongate.flows import violations
 from wongate.flows.export import Exporting
 from wongate.web.dashboard import Dashboard, dashboard
 from wongate.web.dashboard_access import Entry

@@ -1,12 +1,19 @@
 """Reports of pages that broke their policy: heard, told apart, without secrets, and never a flood."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
+from tests.dashboard import Office, open_office
 from tests.web.payer import Payer, page_path
 from tests.world import OpenWorld, World, ask
 
+from wongate.domain.rights import Role
+from wongate.domain.violation import Kind, kind_of
+from wongate.flows import violations
+from wongate.flows.retention import Retention
 from wongate.web.violations import KINDS_MAX, PATH, REPORT_MAX
 
 FOREIGN = {
@@ -89,3 +96,85 @@ async def test_pages_say_where_to_report(open_world: OpenWorld):
         payer = Payer(world)
         await payer.get(page_path())
         assert f"report-uri {PATH}" in payer.answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    "told, kind",
+    [
+        (FOREIGN, ("script-src", "https://evil.example", "/result")),
+        (INLINE, ("script-src-elem", "inline", "/payment")),
+        ({"blocked-uri": "https://kim:secret@evil.example:8443/x"}, "https://evil.example:8443"),
+        ({"blocked-uri": "https://EVIL.example/"}, "https://evil.example"),
+        ({"blocked-uri": "data"}, "data"),
+        ({"blocked-uri": "https://evil\u202e.example/"}, "unreadable"),
+        ({"blocked-uri": f"https://{'x' * 81}.example/"}, "unreadable"),
+        ({"blocked-uri": "https://[::1/"}, "unreadable"),
+        ({"blocked-uri": "https://evil.example:99999/"}, "unreadable"),
+        ({"blocked-uri": ["https://evil.example/"]}, "unreadable"),
+        ({"effective-directive": "<b>\x00"}, ("unreadable", "unreadable", "/")),
+        (
+            {"document-uri": "https://pay.example/dashboard/payments/1001/77?lang=ko"},
+            ("unreadable", "unreadable", "/dashboard/payments"),
+        ),
+        ({"document-uri": "https://pay.example/%00kim/x"}, ("unreadable", "unreadable", "/unreadable")),
+    ],
+    ids=str,
+)
+def test_a_kind_holds_plain_words_and_no_secret(told: dict[str, Any], kind: Any):
+    assert kind == (kind_of(told) if isinstance(kind, tuple) else kind_of(told).blocked)
+
+
+async def test_a_report_is_kept_for_the_dashboard_and_a_lost_database_loses_it_quietly(open_world: OpenWorld):
+    def lose(name: str) -> None:
+        raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+    async with open_world() as world:
+        await report(world, {"csp-report": FOREIGN})
+        world.platform.database.seam = lose
+        await report(world, {"csp-report": INLINE})
+        world.platform.database.seam = lambda name: None
+        rows = await world.rows("SELECT directive, blocked, page FROM violation")
+        assert [("script-src", "https://evil.example", "/result")] == [tuple(row) for row in rows]
+
+
+async def fill(office: Office, number: int) -> None:
+    for one in range(number):
+        await violations.note(office.platform, Kind("img-src", f"https://{one}.example", "/payment"))
+
+
+async def test_each_kind_is_shown_once_to_those_who_read_the_audit_log(database: str):
+    async with open_office(database) as office:
+        kind = Kind("script-src", "https://evil.example", "/payment")
+        for _ in range(2):
+            await violations.note(office.platform, kind)
+            office.clock.advance(hours=1)
+        browser = await office.enter(await office.member(Role.MERCHANT_ADMIN))
+        text = (await browser.get("/dashboard/audit/violations")).text
+        for part in kind:
+            assert 1 == text.count(f"<code>{part}</code>")
+        assert "2 hours ago" in text
+        assert "1 hour ago" in text
+        assert 'href="/dashboard/audit/violations"' in (await browser.get("/dashboard/audit")).text
+        other = await office.enter(await office.member(Role.SUPPORT))
+        assert 403 == (await other.get("/dashboard/audit/violations")).status
+
+
+async def test_reports_never_fill_the_table_and_go_after_a_month(database: str):
+    async with open_office(database) as office:
+        retention = Retention(office.platform, {})
+        await fill(office, violations.NEW_A_DAY + 50)
+        counted = "SELECT count(*) FROM violation"
+        assert violations.NEW_A_DAY == await office.value(counted)
+        office.clock.advance(days=1)
+        await violations.note(office.platform, Kind("script-src", "inline", "/payment"))
+        assert violations.NEW_A_DAY + 1 == await office.value(counted)
+        assert violations.SHOWN == len(await violations.latest(office.platform))
+        office.clock.advance(seconds=(violations.KEPT - timedelta(days=1)).total_seconds() + 1)
+        await retention.tick()
+        assert ["inline"] == [one.blocked for one in await violations.latest(office.platform)]
+
+
+async def test_the_dashboards_pages_say_where_to_report_too(database: str):
+    async with open_office(database) as office:
+        answer = await office.browser().get("/dashboard/sign-in")
+        assert f"report-uri {PATH}" in answer.headers["content-security-policy"]

@@ -1,4 +1,5 @@
-"""How long history is kept: months to come get their partitions, months whose time is over lose them."""
+"""How long history is kept: months to come get their partitions, months whose time is over lose them.
+What pages were reported for goes after a month."""
 
 import logging
 from collections.abc import Awaitable, Mapping
@@ -8,6 +9,7 @@ import asyncpg
 
 from wongate.connections.database import Tx
 from wongate.connections.ids import made_at_ms
+from wongate.flows import violations
 from wongate.flows.platform import Platform
 from wongate.store import partitions
 
@@ -31,6 +33,7 @@ class Retention:
                 await _patiently(_make_ahead(tx, table, today))
                 if table in self._keep_days:
                     await _patiently(_drop_over(tx, table, today - timedelta(days=self._keep_days[table])))
+        await violations.forget_old(self._platform)
         return 0
 
     def _today(self) -> date:

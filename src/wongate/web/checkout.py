@@ -358,7 +358,7 @@ def checkout(platform: Platform, intake: Intake, door: Door, trusted_proxies: Se
             *PaymentPage(platform, intake, tuple(trusted_proxies)).routes(),
             *around.routes(),
             *BridgePage(platform).routes(),
-            *Violations(platform.monotonic).routes(),
+            *Violations(platform).routes(),
             Route("/shared/{name}", serve, methods=["GET"]),
         ],
         exception_handlers={

@@ -25,6 +25,7 @@ from wongate.web import (
     dashboard_reports,
     dashboard_sign_in,
     dashboard_team,
+    dashboard_violations,
     security,
 )
 from wongate.web.dashboard_access import Entry, Guard, Visit
@@ -44,6 +45,7 @@ MODULES = (
     dashboard_team,
     dashboard_profile,
     dashboard_audit,
+    dashboard_violations,
 )
 """Page modules; each offers `routes(dashboard) -> list[Entry]`."""
 

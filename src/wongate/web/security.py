@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from wongate.web import violations
 from wongate.web.http import Send
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -20,7 +21,8 @@ def headers(nonce: str, *, secure: bool) -> Mapping[str, str]:
     """For every answer of the Dashboard. `secure`: it is served over TLS."""
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self' data:; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; "
+        f"report-uri {violations.PATH}"
     )
     found = {
         "Content-Security-Policy": policy,
