@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.faults.test_public_bugs import LISTED, notify
+from tests.faults.tidings import LISTED, notify
 from tests.world import OpenWorld, Sale, Simulator, World
 
 from wongate.__main__ import main
