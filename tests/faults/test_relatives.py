@@ -1,5 +1,5 @@
-"""Relatives of the bugs in test_public_bugs.py, found in the trackers of other payment systems: news that comes twice, late, early,
-or without what the merchant needs."""
+"""Relatives of the bugs in test_public_bugs.py, found in the trackers of other payment systems: news that comes twice, late or
+early, and news without what the merchant needs."""
 
 import asyncio
 
