@@ -145,6 +145,7 @@ async def test_any_filter_shows_the_rows_and_sums_that_it_names(
     database: str, monkeypatch: pytest.MonkeyPatch, added_up: bool, rare: int
 ) -> None:
     monkeypatch.setattr(register, "RARE", rare)  # 0: nothing is rare, everything is looked for by time
+    monkeypatch.setattr(register, "NEAREST", register.NEAREST if rare else 60)
     monkeypatch.setattr(ends, "NEAR", ends.NEAR if rare else -1)
     async with open_office(database) as office:
         now = office.clock.now()
