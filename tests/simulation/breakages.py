@@ -74,9 +74,10 @@ async def settle_in_two(self: settle.Door, changes: Any) -> Any:
     return results
 
 
-async def answered_at_once(self: sale.Intake, new: sale.NewSale) -> bool:
-    asyncio.get_running_loop().create_task(self._batch.submit(new))
-    return True
+async def answered_at_once(self: sale.Intake, wanted: sale.Wanted) -> tuple[sale.NewSale, bool]:
+    new = sale._new_sale(self._platform, wanted)
+    asyncio.get_running_loop().create_task(self._insert([new]))
+    return new, True
 
 
 _move = settle.Case.move

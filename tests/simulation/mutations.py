@@ -80,7 +80,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a sale is answered before it is committed",
-        [(sale.Intake, "insert", breakages.answered_at_once)],
+        [(sale.Intake, "open", breakages.answered_at_once)],
         faults=_CRASHES,
         seed=4,
     ),

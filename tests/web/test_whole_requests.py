@@ -3,14 +3,15 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvicorn
 from tests.processes import until
+from uvicorn.server import ServerState
 
 from wongate.web.http import Receive, Scope, Send, answer_json, read_body
 from wongate.web.whole_requests import Protocol
@@ -312,3 +313,106 @@ async def test_a_server_that_stops_ends_what_it_has_begun() -> None:
         app.open.set()
         status, headers, said = await caller.answer()
         assert (200, "close", "under way") == (status, headers["connection"], said["text"])
+
+
+class Timers:
+    """A loop whose clock stands still until it is moved; tasks run on the real one."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.due: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        return self.now_s
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        self.due.append((self.now_s + seconds, call))
+        return asyncio.get_running_loop().call_later(3600, print)
+
+    def create_task(self, story: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(story)
+
+    def pass_by(self, seconds: float) -> None:
+        self.now_s += seconds
+        while any(at_s <= self.now_s for at_s, _ in self.due):
+            due = [call for at_s, call in self.due if at_s <= self.now_s]
+            self.due = [(at_s, call) for at_s, call in self.due if at_s > self.now_s]
+            for call in due:
+                call()
+
+
+class Line(asyncio.Transport):
+    """The server's end of a connection."""
+
+    closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+def connected(app: Any) -> tuple[Protocol, Line, Timers]:
+    config = uvicorn.Config(app, http=Protocol, log_config=None, timeout_keep_alive=75)
+    config.load()
+    timers, line = Timers(), Line()
+    protocol = Protocol(config, ServerState(), {}, cast(asyncio.AbstractEventLoop, timers))
+    protocol.connection_made(line)
+    return protocol, line, timers
+
+
+async def test_a_connection_on_which_nothing_is_asked_is_closed() -> None:
+    protocol, line, timers = connected(Echo())
+    for seconds, data in ((70, post(b"one")), (70, post(b"one")), (74, post(b"page", path="/payment"))):
+        timers.pass_by(seconds)
+        protocol.data_received(data)
+        await until(lambda: bool(protocol.cycle.response_complete))
+        assert not line.closed
+    timers.pass_by(74)
+    assert not line.closed
+    timers.pass_by(1)
+    assert line.closed
+
+
+@pytest.mark.parametrize(
+    "raw", [b"POST /v2/payment/st", head_of(post(b"body")) + b"bo", b"GET / HTTP/1.1\r\nHost: g"]
+)
+async def test_a_request_that_does_not_end_is_not_waited_for(raw: bytes) -> None:
+    protocol, line, timers = connected(Echo())
+    protocol.data_received(post(b"before"))
+    await until(lambda: bool(protocol.cycle.response_complete))
+    timers.pass_by(60)
+    protocol.data_received(raw)
+    timers.pass_by(74)  # from the request's beginning, not from the last answer
+    assert not line.closed
+    timers.pass_by(1)
+    assert line.closed
+
+
+async def test_an_answer_is_waited_for_however_long_it_takes() -> None:
+    app = Echo()
+    protocol, line, timers = connected(app)
+    app.open.clear()
+    protocol.data_received(post(b"slow"))
+    await app.came.wait()
+    timers.pass_by(1000)
+    assert not line.closed
+    app.open.set()
+    await until(lambda: bool(protocol.cycle.response_complete))
+    timers.pass_by(74)
+    assert not line.closed
+    timers.pass_by(75)
+    assert line.closed

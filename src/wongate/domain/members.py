@@ -98,10 +98,12 @@ def is_currency_code(value: Any) -> bool:
 
 def read_moment(value: Any) -> datetime | None:
     """`YYYY-MM-DDThh:mm:ss` with `+hh`, `+hhmm` or `+hh:mm` (section 6.1), in UTC: databases know fewer offsets than clients."""
+    if type(value) is not str:
+        return None
     try:
         moment = datetime.fromisoformat(value)
         return moment.astimezone(UTC) if moment.tzinfo is not None else None
-    except (TypeError, ValueError, OverflowError):  # the last: an offset leads out of the years 1 to 9999
+    except (ValueError, OverflowError):  # the last: an offset leads out of the years 1 to 9999
         return None
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,7 @@ class Tampered:
 ReturnResult = Authenticated | Declined | Tampered
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """Where the payer's browser goes, as SEED's `redirect_data`: a form posted to `url`. All values are strings."""
 
     url: str

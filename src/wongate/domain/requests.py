@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from wongate.domain import codes, members
 from wongate.domain.members import TEXT_MAX, Flaw, is_currency_code, read_moment
@@ -24,8 +24,7 @@ BODY_MAX = 256 * 1024
 DEPTH_MAX = 32
 
 
-@dataclass(frozen=True, slots=True)
-class SaleRequest:
+class SaleRequest(NamedTuple):
     """An accepted sale. `flaws` make it a payment `error`, otherwise `refused_with` a decline; neither: it goes to the payer.
 
     `amount` is 0 and texts are empty where the request's value could not be read. `kept` is everything worth keeping.
@@ -38,7 +37,7 @@ class SaleRequest:
     description: str
     best_before: datetime | None
     callback_delay_s: int
-    kept: Mapping[str, Any] = field(repr=False)
+    kept: Mapping[str, Any]
     flaws: tuple[Flaw, ...] = ()
     refused_with: int | None = None
 

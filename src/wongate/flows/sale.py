@@ -2,7 +2,6 @@
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -21,8 +20,7 @@ from wongate.store import payments
 from wongate.store.payments import Opening, written_of
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """What Gate answers, and what the Payment Page goes on with; `form` is the payer's way to the window of a new sale."""
 
     request_id: str
@@ -32,8 +30,7 @@ class Accepted:
     form: Form | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewSale:
+class NewSale(NamedTuple):
     """A sale ready to be inserted: all decided, nothing written."""
 
     opening: Opening
@@ -71,8 +68,13 @@ class Intake:
         return await self._batch.submit(wanted, wanted.project.project_id)
 
     async def _open(self, wanted: Sequence[Wanted]) -> Sequence[tuple[NewSale, bool]]:
-        """Sorted by key, so that two gathered commits of two processes cannot deadlock on one id."""
         sales = [_new_sale(self._platform, one) for one in wanted]
+        new = await self._insert(sales)
+        return [(sale, sale.opening.payment.payment_no in new) for sale in sales]
+
+    async def _insert(self, sales: Sequence[NewSale]) -> set[int]:
+        """The payment numbers that are new. Sorted by key, so that two gathered commits of two processes cannot deadlock
+        on one id."""
         openings = sorted((sale.opening for sale in sales), key=_place)
         told = [row for opening in openings for row in opening.callbacks]
 
@@ -83,7 +85,7 @@ class Intake:
         lanes = new_lanes(self._platform, told)
         new = await self._platform.database.run(story, one_statement=not lanes)
         self._platform.lanes |= lanes
-        return [(sale, sale.opening.payment.payment_no in new) for sale in sales]
+        return new
 
 
 def _place(opening: Opening) -> tuple[int, str]:

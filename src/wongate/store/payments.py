@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from wongate.connections.database import Tx
 from wongate.domain.lifecycle import Kind, Stage, Status
@@ -144,8 +144,7 @@ class Written:
         return {name: rows for name, rows in kinds.items() if rows}
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(NamedTuple):
     """A payment's new sale as it stands after its first event, and the rows that follow from it: all decided, nothing written."""
 
     payment: Payment

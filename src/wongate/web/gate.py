@@ -68,7 +68,7 @@ class Gate:
             raw = await read_body(scope, receive)
             body = requests.parse(raw)
             project = await self._admitted(scope, body)
-            await asyncio.sleep(0)  # all that came at once are admitted, then all judged: warm caches, 3 % more sales
+            await _in_step()
             await answer_json(send, await story(body, project, raw, scope["path"]))
         except Refused as refused:
             await answer_json(send, error_body(refused), refused.http_status, _headers(refused))
@@ -198,6 +198,11 @@ class Gate:
 
     async def _not_offered(self, body: Body, project: Project, raw: bytes, path: str) -> Mapping[str, Any]:
         raise Refused(NOT_OFFERED.get(path, codes.WRONG_STATUS))
+
+
+async def _in_step() -> None:
+    """All that came at once are admitted, then all judged: the processor's caches stay warm, 3 % more sales."""
+    await asyncio.sleep(0)
 
 
 def _method(path: str) -> methods.Method:

@@ -111,6 +111,45 @@ class Protocol(HttpToolsProtocol):
     _known: dict[bytes, Head] = {}  # noqa: RUF012 - one for all connections of the process
     _between_messages = True
     _head = b""
+    _since_s = 0.0  # when the last request began or was answered, on the loop's clock
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._since_s = self.loop.time()
+        self._look_again_in(self.timeout_keep_alive)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+        super().connection_lost(exc)
+
+    def _look_again_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        """Ends a connection on which nothing was asked for so long, or on which a request does not come to its end (uvicorn
+        waits for ever for the rest of a head). One timer a connection: one set and taken back for each request costs 2 us."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if self._between_messages and answering:
+            self._look_again_in(self.timeout_keep_alive)  # the story has limits of its own
+            return
+        left_s = self._since_s + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._look_again_in(left_s)
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """The timer goes on, and looks for itself."""
+
+    def on_response_complete(self) -> None:
+        self._since_s = self.loop.time()
+        if self.pipeline:
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         """A head that was read before, byte for byte, is not read again: clients on kept connections repeat theirs."""
@@ -119,7 +158,6 @@ class Protocol(HttpToolsProtocol):
             self._head = data[: data.find(END) + len(END)]
             known = self._known.get(self._head)
             if known and known.size + known.body_size == len(data) and self._takes_another():
-                self._unset_keepalive_if_required()
                 self.on_message_begin()
                 self._begin_whole(known).body = data[known.size :]
                 self.on_message_complete()
@@ -128,6 +166,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._between_messages = False
+        self._since_s = self.loop.time()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
