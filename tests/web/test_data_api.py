@@ -18,6 +18,7 @@ from wongate.flows import people, profile
 from wongate.flows.audit import OPERATOR
 from wongate.flows.people import OPERATOR_MAY, Access
 from wongate.flows.push import Pushing
+from wongate.flows.retention import Retention
 from wongate.flows.sign_in import Visitor
 from wongate.settings import Settings
 from wongate.store import pushes
@@ -380,6 +381,23 @@ async def test_a_failed_push_recorded_twice_counts_once(open_world: OpenWorld) -
             for _ in range(2):
                 await pushes.record(tx, due, state="waiting", due_at=now, http_status=500, error="", now=now)
         assert (1, 1) == tuple((await world.rows("SELECT attempt, failures FROM push"))[0])
+
+
+async def test_a_push_that_has_ended_can_be_seen_for_four_days(open_world: OpenWorld) -> None:
+    async with open_world(audited=False) as world:
+        caller, retention = await client(world), Retention(world.platform, {})
+        for _ in range(2):
+            await caller.post(GET, destination_url="http://127.0.0.1:9/")
+        now = world.clock.now()
+        async with world.platform.database.transaction() as tx:
+            [lane] = await pushes.lanes_due(tx, now)
+            [due] = await pushes.claim(tx, lane, now, now + timedelta(seconds=60), 1)
+            await pushes.record(tx, due, state="delivered", due_at=now, http_status=200, error="", now=now)
+        for seconds, left in ((4 * 86_400, 2), (1, 1)):
+            world.clock.advance(seconds)
+            await retention.tick()
+            assert left == await world.value("SELECT count(*) FROM push")
+        assert "waiting" == await world.value("SELECT state FROM push")
 
 
 async def test_a_push_goes_nowhere_that_callbacks_may_not_go(open_world: OpenWorld) -> None:

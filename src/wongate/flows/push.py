@@ -78,3 +78,8 @@ class Pushing:
         """Waits for the sends that are under way, so that a stopping worker repeats none of them."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=self._platform.callback_timeout_s + 5)
+
+
+async def forget_old(platform: Platform) -> None:
+    before = platform.clock.now() - KEPT
+    await platform.database.run(lambda tx: pushes.remove_finished(tx, before), one_statement=True)

@@ -1,5 +1,5 @@
 """How long history is kept: months to come get their partitions, months whose time is over lose them.
-What pages were reported for goes after a month."""
+What pages were reported for and pushes that have ended go after days of their own."""
 
 import logging
 from collections.abc import Awaitable, Mapping
@@ -9,7 +9,7 @@ import asyncpg
 
 from wongate.connections.database import Tx
 from wongate.connections.ids import made_at_ms
-from wongate.flows import violations
+from wongate.flows import push, violations
 from wongate.flows.platform import Platform
 from wongate.store import partitions
 
@@ -34,6 +34,7 @@ class Retention:
                 if table in self._keep_days:
                     await _patiently(_drop_over(tx, table, today - timedelta(days=self._keep_days[table])))
         await violations.forget_old(self._platform)
+        await push.forget_old(self._platform)
         return 0
 
     def _today(self) -> date:
