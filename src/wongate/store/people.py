@@ -164,12 +164,6 @@ async def save_preferences(tx: Tx, person_id: int, language: str, time_zone: str
     )
 
 
-async def save_name(tx: Tx, person_id: int, name: str, now: datetime) -> None:
-    await tx.execute(
-        "UPDATE person SET name = $2, changed_at = $3 WHERE person_id = $1", person_id, name, now
-    )
-
-
 async def save_active(tx: Tx, person_id: int, active: bool, now: datetime) -> None:
     await tx.execute(
         "UPDATE person SET active = $2, changed_at = $3 WHERE person_id = $1", person_id, active, now
