@@ -23,8 +23,10 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"wongate {__version__}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_running(commands)
+    _add_sandbox(commands)
+    _add_serving(commands)
     _add_keeping(commands)
+    _add_books(commands)
     _add_sign(commands)
     return whole
 
@@ -48,7 +50,7 @@ def _command(
     return added
 
 
-def _add_running(commands: "argparse._SubParsersAction[Any]") -> None:
+def _add_sandbox(commands: "argparse._SubParsersAction[Any]") -> None:
     sandbox = _command(
         commands,
         "sandbox",
@@ -74,6 +76,9 @@ def _add_running(commands: "argparse._SubParsersAction[Any]") -> None:
         metavar="PID",
         help="end when the starting process (PID) ends, as `make run` asks",
     )
+
+
+def _add_serving(commands: "argparse._SubParsersAction[Any]") -> None:
     serve = _command(
         commands,
         "serve",
@@ -146,6 +151,9 @@ def _add_keeping(commands: "argparse._SubParsersAction[Any]") -> None:
         "wongate user create anna@shop.example --role merchant_admin --project 1001",
     )
     _add_user(user.add_subparsers(title="actions", metavar="ACTION", required=True))
+
+
+def _add_books(commands: "argparse._SubParsersAction[Any]") -> None:
     _command(
         commands,
         "audit",
