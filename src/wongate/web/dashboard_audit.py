@@ -1,10 +1,7 @@
 """The audit log: who did what, when, from where; filtered, exported, its chain of hashes verified."""
 
-import csv
-import io
 import json
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -16,7 +13,9 @@ from wongate.domain.rights import Right
 from wongate.flows import audit, people
 from wongate.reports import audit_trail
 from wongate.reports.audit_trail import Trail
+from wongate.reports.sheets import csv_lines
 from wongate.web.dashboard_access import Entry, Visit
+from wongate.web.dashboard_filters import moment_of
 from wongate.web.dashboard_shell import N_
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 HOME = "/dashboard/audit"
 HEADINGS = ("seq", "at", "actor", "address", "action", "object", "before", "after", "confirmed", "hash")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 ACTIONS = (
     N_("password accepted"),
@@ -124,10 +122,10 @@ class AuditLog:
         )
 
     async def _lines(self, visit: Visit, trail: Trail) -> AsyncIterator[str]:
-        yield "\ufeff" + _line([*HEADINGS[:1], f"at ({visit.zone})", *HEADINGS[2:]])
+        yield "\ufeff" + csv_lines([[*HEADINGS[:1], f"at ({visit.zone})", *HEADINGS[2:]]])
         zone = ZoneInfo(visit.zone)
         async for row in audit_trail.stream(self._platform.database, trail):
-            yield _line(_cells(row, zone, _may_read(visit, row)))
+            yield csv_lines([_cells(row, zone, _may_read(visit, row))])
 
     async def verify(self, visit: Visit) -> Response:
         verdict = await audit.verify(self._platform.database)
@@ -140,8 +138,8 @@ def _trail(visit: Visit, asked: Mapping[str, str]) -> Trail:
     """Unreadable members of the query match everything, as if they were not there."""
     return Trail(
         project_ids=visit.project_ids,
-        since=_moment(asked.get("since", ""), visit.zone),
-        until=_moment(asked.get("until", ""), visit.zone),
+        since=moment_of(asked.get("since", ""), visit.zone),
+        until=moment_of(asked.get("until", ""), visit.zone),
         actor=asked.get("actor", "").strip(),
         action=asked.get("action", ""),
         object=asked.get("object", "").strip(),
@@ -151,14 +149,6 @@ def _trail(visit: Visit, asked: Mapping[str, str]) -> Trail:
 def _query(asked: Mapping[str, str]) -> dict[str, str]:
     names = ("since", "until", "actor", "action", "object")
     return {name: asked[name] for name in names if asked.get(name)}
-
-
-def _moment(text: str, zone: str) -> datetime | None:
-    """As `<input type="datetime-local">` sends it, in the visitor's zone."""
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _may_read(visit: Visit, row: Row) -> bool:
@@ -190,12 +180,3 @@ def _plain(value: Any) -> str:
 
 def _json(members: Mapping[str, Any] | None) -> str:
     return json.dumps(members, ensure_ascii=False) if members else ""
-
-
-def _line(cells: list[Any]) -> str:
-    """One line of CSV; a text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    out = io.StringIO()
-    csv.writer(out).writerow(
-        [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in cells]
-    )
-    return out.getvalue()
