@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.processes import until
+from tests.processes import HANG_GUARD_S, until
 from tests.simulator.shopkeeper import KEY, MID, Shopkeeper, sha, simulator
 
 PAY = "/webapi/pay_process.jsp"
@@ -155,10 +155,10 @@ async def test_hanging_ends_by_itself_after_its_seconds(kind: str, tmp_path: Pat
         assert time.monotonic() - started > 0.19
 
 
-async def test_a_hang_goes_on_when_another_switch_is_disarmed(tmp_path: Path) -> None:
+async def test_a_hang_ends_when_all_switches_are_disarmed_and_not_when_another_is(tmp_path: Path) -> None:
     async with simulator(tmp_path) as keeper:
         result = await _ready_for(keeper, "approve")
-        await keeper.fault("approve", "hang_before")
+        await keeper.fault("approve", "hang_before", seconds=3600)
         await keeper.fault("cancel", "reset")
         hanging = asyncio.create_task(keeper.approve(result))
         await keeper.hangs("approve")
@@ -167,7 +167,7 @@ async def test_a_hang_goes_on_when_another_switch_is_disarmed(tmp_path: Path) ->
         assert not await _moved(keeper, "approve")
         assert not hanging.done()
         await keeper.lift_faults()
-        assert "3001" == (await hanging)["ResultCode"]
+        assert "3001" == (await asyncio.wait_for(hanging, HANG_GUARD_S))["ResultCode"]
 
 
 async def test_an_approval_that_wakes_up_after_its_net_cancel_finds_the_token_dead(tmp_path: Path) -> None:
