@@ -29,6 +29,8 @@ LANES_AT_ONCE = 8
 """Of one project in one look: a claim takes milliseconds, and a project may have told us a thousand addresses."""
 
 RESPONSE_KEPT = 2000
+"""Bytes."""
+
 HEADERS = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "Wongate"}
 
 
@@ -113,12 +115,15 @@ class Delivery:
 
     def _judge(self, due: Due, answer: Answer, at: datetime, duration_ms: int) -> Sent:
         judged = judge(answer, due.failures, self._platform.clock.now())
-        response = (
-            answer.body[:RESPONSE_KEPT].decode("utf-8", "replace") if isinstance(answer, Answered) else ""
-        )
-        response = response.replace("\0", "")
         return Sent(
-            due, at, duration_ms, judged.http_status, judged.error, response, judged.state, judged.due_at
+            due=due,
+            at=at,
+            duration_ms=duration_ms,
+            http_status=judged.http_status,
+            error=judged.error,
+            response=kept_text(answer),
+            state=judged.state,
+            due_at=judged.due_at,
         )
 
     async def _record(self, sent: Sequence[Sent]) -> Sequence[None]:
@@ -129,6 +134,13 @@ class Delivery:
         """Waits for the sends that are under way, so that a stopping worker repeats none of them."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=self._platform.callback_timeout_s + 5)
+
+
+def kept_text(answer: Answer) -> str:
+    """The beginning of what an endpoint said, as PostgreSQL takes it."""
+    if not isinstance(answer, Answered):
+        return ""
+    return answer.body[:RESPONSE_KEPT].decode("utf-8", "replace").replace("\0", "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from wongate.connections.http import Answered
 from wongate.domain.refusal import Unfit
 from wongate.flows import audit
 from wongate.flows.audit import Actor
-from wongate.flows.deliver import HEADERS, RESPONSE_KEPT
+from wongate.flows.deliver import HEADERS, kept_text
 from wongate.flows.platform import Platform
 from wongate.reports import register
 from wongate.reports.register import Filter
@@ -126,7 +126,7 @@ class Resending:
             duration_ms=round((platform.monotonic() - started) * 1000),
             http_status=status,
             error="" if isinstance(answer, Answered) else answer.reason,
-            response=_text(answer.body) if isinstance(answer, Answered) else "",
+            response=kept_text(answer),
             state="delivered" if status == 200 else "waiting",
             due_at=at,
         )
@@ -141,7 +141,3 @@ class Resending:
     async def drain(self) -> None:
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=self._platform.callback_timeout_s + 5)
-
-
-def _text(body: bytes) -> str:
-    return body[:RESPONSE_KEPT].decode("utf-8", "replace").replace("\0", "")
