@@ -214,13 +214,57 @@ def _addresses(port: int, database_url: str, credentials: Credentials) -> Addres
 def _children(
     data: Path, addresses: Addresses, credentials: Credentials, port: int
 ) -> list[tuple[Child, str | None]]:
-    merchants = data / "merchants.json"
+    """Each with the address that answers once it is ready."""
+    logs = data / "logs"
+    logs.mkdir(exist_ok=True)
+    secret = {"WONGATE_SHOP_SECRET": addresses.secret}
+    simulator = _simulator(data, addresses, _merchants(data, addresses, credentials), port)
+    environment = _environment(data, addresses, credentials, port)
+    wongate = [sys.executable, "-m", "wongate"]
+    return [
+        (
+            Child("simulator", simulator, secret, logs / "simulator.log"),
+            f"{addresses.simulator_url}/healthz",
+        ),
+        (
+            Child("platform", [*wongate, "serve"], environment, logs / "platform.log"),
+            f"{addresses.gate_url}/readyz",
+        ),
+        (Child("worker", [*wongate, "worker"], environment, logs / "worker.log"), None),
+    ]
+
+
+def _merchants(data: Path, addresses: Addresses, credentials: Credentials) -> Path:
+    """Whom the simulator knows, and where it sends notices."""
+    path = data / "merchants.json"
     notices = {"notices": True, "notice_url": f"{addresses.gate_url}/notice/nicepay"}
-    _write_private(
-        merchants,
-        json.dumps([{"mid": credentials.merchant_id, "key": credentials.merchant_key, **notices}]),
-    )
-    environment = {
+    merchant = {"mid": credentials.merchant_id, "key": credentials.merchant_key, **notices}
+    _write_private(path, json.dumps([merchant]))
+    return path
+
+
+def _simulator(data: Path, addresses: Addresses, merchants: Path, port: int) -> list[str]:
+    options = {
+        "--host": HOST,
+        "--port": port + 1,
+        "--data": data / "simulator",
+        "--clock-file": data / "clock",
+        "--merchants": merchants,
+        "--shop-port": port + 2,
+        "--gate-url": addresses.gate_url,
+        "--page-url": addresses.page_url,
+        "--project-id": addresses.project_id,
+    }
+    return [
+        sys.executable,
+        "-m",
+        "wongate_simulator",
+        *(str(part) for pair in options.items() for part in pair),
+    ]
+
+
+def _environment(data: Path, addresses: Addresses, credentials: Credentials, port: int) -> dict[str, str]:
+    return {
         "WONGATE_DATABASE_URL": addresses.database_url,
         "WONGATE_MASTER_KEY": credentials.master_key,
         "WONGATE_PAGE_URL": addresses.gate_url,
@@ -232,31 +276,6 @@ def _children(
         "WONGATE_MAIL_URL": f"file:{quote(str(data / 'mailbox'))}",
         "WONGATE_MAIL_FROM": "Wongate sandbox <reports@sandbox.example>",
     }
-    logs = data / "logs"
-    logs.mkdir(exist_ok=True)
-    simulator = [sys.executable, "-m", "wongate_simulator", "--host", HOST, "--port", str(port + 1)]
-    simulator += ["--data", str(data / "simulator"), "--clock-file", str(data / "clock")]
-    simulator += [
-        "--merchants",
-        str(merchants),
-        "--shop-port",
-        str(port + 2),
-        "--gate-url",
-        addresses.gate_url,
-    ]
-    simulator += ["--page-url", addresses.page_url, "--project-id", str(addresses.project_id)]
-    wongate = [sys.executable, "-m", "wongate"]
-    return [
-        (
-            Child("simulator", simulator, {"WONGATE_SHOP_SECRET": addresses.secret}, logs / "simulator.log"),
-            f"{addresses.simulator_url}/healthz",
-        ),
-        (
-            Child("platform", [*wongate, "serve"], environment, logs / "platform.log"),
-            f"{addresses.gate_url}/readyz",
-        ),
-        (Child("worker", [*wongate, "worker"], environment, logs / "worker.log"), None),
-    ]
 
 
 class Announcement:

@@ -109,16 +109,7 @@ async def sign_in(
             await people.save_password(
                 tx, current.person_id, new_hash, initial=current.password_initial, now=now
             )
-        await sessions.create(
-            tx,
-            session_id=platform.ids.next(),
-            token_hash=token_hash(token),
-            csrf=new_token(platform),
-            person_id=current.person_id,
-            address=address,
-            device=device[:DEVICE_MAX],
-            now=now,
-        )
+        await _open_session(platform, tx, current, token, address, device)
         await guessing.give_back(tx, against, now)
         await sessions.sweep(tx, now - GUESSES_KEPT, now - SESSIONS_KEPT)
         await _record(tx, current, address, "password accepted", now)
@@ -129,6 +120,21 @@ async def sign_in(
         return Wrong()
     log.info("password accepted", extra={"address": address, "person_id": entered.person_id})
     return Entered(token, entered)
+
+
+async def _open_session(
+    platform: Platform, tx: Tx, person: Person, token: str, address: str, device: str
+) -> None:
+    await sessions.create(
+        tx,
+        session_id=platform.ids.next(),
+        token_hash=token_hash(token),
+        csrf=new_token(platform),
+        person_id=person.person_id,
+        address=address,
+        device=device[:DEVICE_MAX],
+        now=platform.clock.now(),
+    )
 
 
 async def _note_failure(platform: Platform, person: Person | None, address: str) -> None:
