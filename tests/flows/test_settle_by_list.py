@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.flows.test_books import CommandLine, found_in, settlement, tid
+from tests.flows.test_books import CommandLine, cancel_elsewhere, found_in, settlement, tid
 from tests.flows.test_refund import cancelled, payment, refunds
 from tests.world import PROJECT_ID, OpenWorld, Sale, World
 
@@ -254,6 +254,21 @@ async def test_a_refund_of_all_that_is_left_is_left_to_the_inquiry(open_world: O
         await world.simulator.control("DELETE", "faults")
         await world.pass_time(600, step_s=60)
         assert ("refunded", 0) == await payment(sale)
+
+
+async def test_nobody_waits_behind_a_repetition_that_can_never_be(open_world: OpenWorld):
+    """Found by simulation: NICEPAY asks for the cancel again (2056), and somebody cancels all of the payment there."""
+    async with open_world() as world:
+        sale = await world.paid_sale()
+        await sale.fault("cancel", "code", code="2056")
+        await sale.refund(payment__amount=300, payment__currency="KRW")
+        await world.work()
+        await cancel_elsewhere(sale)
+        await sale.refund(payment__amount=200, payment__currency="KRW")
+        await world.pass_time(QUIET_S, step_s=300)
+        assert [(300, "processing", "29999"), (200, "decline", "20701")] == await refunds(sale)
+        assert "refunded outside the platform" == (await sale.row())["flag"]
+        await nothing_is_settled(world, await truth(sale))
 
 
 # --- once, and with a name ---

@@ -84,6 +84,7 @@ def _summary(done: list[dict[str, Any]], seconds: float) -> None:
     print(f"\nseeds       {len(done)} in {seconds:.0f} s, {len(done) / seconds:.1f} a second")
     for name in ("steps", "seams", "payments", "refunds"):
         print(f"{name:<12}{counted[name]}")
+    print(f"settled     {counted['settled']} of them by the provider's books")
     for name, number in sorted(counted.items()):
         if name.startswith("call "):
             print(f"{name:<18}{number}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.merchant import CALLBACK_URL, COPY_URL, REFUND_PATH
+from tests.simulation.merchant import CALLBACK_URL, REFUND_PATH
 from tests.simulation.swarm import DATABASE, PROCESS
 
 if TYPE_CHECKING:
@@ -369,43 +369,3 @@ def _instants(name: str, sends: Any, callback: Row) -> Found:
             yield "4.6", f"retry {number} of {name} began {late_s:+.1f} s off the schedule"
     if callback["state"] == "failed" and len(sends.began_s) != 121:
         yield "4.6", f"{name} was given up after {len(sends.began_s)} sends"
-
-
-def settled(world: "World") -> Found:
-    """Liveness: some time after the last fault everything is final, and the truth at the provider is known."""
-    snapshot = Snapshot(world)
-    for operation in snapshot.operations:
-        if operation["stage"] == "done" or _may_wait(world, snapshot, operation):
-            continue
-        what = f"{operation['kind']} {operation['operation_id']} is still {operation['stage']}"
-        yield "liveness", what
-    dead = world.merchant.is_dead(CALLBACK_URL)
-    for callback in snapshot.callbacks:
-        if callback["state"] == "waiting" and not (dead and callback["url"] != COPY_URL):
-            yield "liveness", f"a callback of {callback['operation_id']} still waits"
-        if callback["by_hand_at"] is not None:
-            yield "liveness", f"callback {callback['callback_id']} was asked for once more and still waits"
-        if callback["state"] == "dropped" and not callback["intermediate"]:
-            yield "liveness", f"a final callback of {callback['operation_id']} was dropped"
-    waiting = world.postgres.fetch("SELECT reference FROM notice WHERE wake_at IS NOT NULL")
-    for notice in waiting:
-        yield "liveness", f"the notice about {notice['reference']} still waits"
-
-
-def _may_wait(world: "World", snapshot: Snapshot, operation: Row) -> bool:
-    """Only a notice, a later refund's remainder or a person settles a *partial* cancel of unknown outcome, or a whole one that
-    stayed unknown through all of its ten repetitions (N-12); later refunds wait behind two of them, never behind one. A sale of
-    which somebody has given back a part at the provider cannot be undone as a whole any more."""
-    payment = next(p for p in snapshot.payments if p["payment_no"] == operation["payment_no"])
-    cancels = snapshot.cancels.get(operation["order_number"], [])
-    by_hand = any(cancel.kind == "admin" for cancel in cancels)
-    if operation["kind"] == "sale":
-        return by_hand and operation["stage"] in LISTED_SALE
-    unknown = [refund for refund in snapshot.refunds(payment) if refund["stage"] == "asking"]
-    if operation["stage"] == "reserved":
-        return len(unknown) > 1 and all(_may_wait(world, snapshot, refund) for refund in unknown)
-    name = f"{operation['order_number']}R{operation['operation_id']}"
-    whole = operation["amount"] == payment["captured"] and not payment["refunded"]
-    told = (snapshot.theirs[operation["order_number"]].tid, name) in world.auditor.notices_taken
-    tried_enough = world.auditor.cancels_sent[name] > 10
-    return operation["stage"] == "asking" and not told and (not whole or by_hand or tried_enough)

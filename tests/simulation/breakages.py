@@ -11,7 +11,7 @@ from wongate.domain import codes, ledger
 from wongate.domain import payment as nouns
 from wongate.domain.lifecycle import Event, Kind, Stage, Status
 from wongate.domain.outcome import Approved, Declined, NotSent, Standing, Unanswered
-from wongate.flows import approve, deliver, give_back, notice, refund, sale, settle
+from wongate.flows import approve, deliver, give_back, notice, refund, sale, settle, settle_by_list
 from wongate.providers.nicepay import client
 from wongate.store import callbacks, payments
 
@@ -213,6 +213,37 @@ def believe_any_inquiry(case: settle.Case, operation: Any, standing: Standing) -
 def believe_any_remainder(case: settle.Case, left: int | None) -> None:
     for operation in [found for found in case.operations.values() if found.stage is Stage.ASKING]:
         case.move(operation, Event.APPROVED, code=codes.SUCCESS)
+
+
+_is_listed, _settle_open_refunds = settle_by_list._is_listed, settle_by_list.settle_open_refunds
+
+
+def any_age_will_do(operation: Any, at: Any) -> bool:
+    return True
+
+
+def listed_while_under_way(operation: Any, listed: Any) -> bool:
+    """A cancel that is at the provider at this moment is taken for one that did nothing."""
+    return operation.stage in (Stage.CANCELLING, Stage.REPEATING) or _is_listed(operation, listed)
+
+
+async def an_equal_refund_behind_a_lost_one(world: Any) -> None:
+    """The first never arrives. The second goes past it an hour later; it is done, and its answer takes half a minute."""
+    for fault in ({"kind": "reset"}, {"kind": "hang_after", "seconds": 25.0}):
+        world.provider.sim.faults.arm({"on": "cancel", **fault})
+    world.spawn(world.bookkeeper.work())
+    await world.merchant.sell(10_000)
+    await asyncio.sleep(6000)
+
+
+async def as_of_now(platform: Any, door: Any, actor: Any, listed: Any, since: Any = None) -> Any:
+    """A list that was made a while ago is taken for today's."""
+    fresh = replace(listed, complete_until=platform.clock.now())
+    return await _settle_open_refunds(platform, door, actor, fresh, since)
+
+
+def not_done_if_in_doubt(amounts: Any, gone: int) -> frozenset[int]:
+    return frozenset(number for number, amount in amounts.items() if amount == gone)
 
 
 # --- callbacks and notices ----------------------------------------------------------------------------------------------------

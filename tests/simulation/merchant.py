@@ -161,8 +161,12 @@ class Merchant:
                 return [self._partials(order, [amount // 5] * draw.randint(1, 5))]
             case "one partial":
                 return [self._refund(order, amount // 4)]
+            case "one partial, later":
+                return [self._later(order, amount // 4)]
             case "two partials":
                 return [self._partials(order, [amount // 4, amount // 3])]
+            case "two equal partials":
+                return [self._partials(order, [amount // 4] * 2)]
             case "two halves and more":
                 return [self._refund(order, part) for part in (amount // 2, amount // 2, amount // 2)]
             case "twice the whole":
@@ -190,6 +194,10 @@ class Merchant:
         for amount in amounts:
             await self._refund(order, amount)
             await asyncio.sleep(self._random.uniform(0, 30))
+
+    async def _later(self, order: Order, amount: int) -> None:
+        await asyncio.sleep(self._random.uniform(100, 900))
+        await self._refund(order, amount)
 
     async def _refund(self, order: Order, amount: int | None, refund_id: str = "") -> None:
         await self.post(REFUND_PATH, self._refund_body(order, amount, refund_id))

@@ -9,13 +9,25 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
-from tests.simulation import breakages
+from tests.simulation import bookkeeper, breakages
+from tests.simulation.bookkeeper import Timer
 from tests.simulation.swarm import Swarm
 from tests.simulation.world import FROZEN_S, Plan, World
 
 from wongate.domain import ledger, lifecycle
 from wongate.domain.lifecycle import Event, Kind, Stage, Status
-from wongate.flows import approve, deliver, give_back, notice, reconcile, refund, rungs, sale, settle
+from wongate.flows import (
+    approve,
+    deliver,
+    give_back,
+    notice,
+    reconcile,
+    refund,
+    rungs,
+    sale,
+    settle,
+    settle_by_list,
+)
 from wongate.providers.nicepay import answers, client
 from wongate.store import callbacks, payments
 
@@ -210,6 +222,38 @@ MUTATIONS = (
         faults=_LOST_ANSWERS,
         course={"refunds": "one partial"},
         seed=26,
+    ),
+    Mutation(
+        "a list tells of refunds younger than itself",
+        [(settle_by_list, "is_quiet", breakages.any_age_will_do)],
+        faults={"provider: drop answer": 0.2, "nicepay: in progress": 0.4},
+        course={"refunds": "one partial, later", "timer": Timer((100.0, 200.0), (300.0,))},
+        seed=18,
+    ),
+    Mutation(
+        "a list of a while ago counts as today's",
+        [(bookkeeper, "settle_open_refunds", breakages.as_of_now)],
+        faults={"provider: drop answer": 0.2},
+        course={"refunds": "one partial, later", "timer": Timer((60.0, 200.0), (4000.0,))},
+        seed=29,
+    ),
+    Mutation(
+        "a list is believed while a cancel is under way",
+        [(settle_by_list, "_is_listed", breakages.listed_while_under_way)],
+        course={
+            "story": breakages.an_equal_refund_behind_a_lost_one,
+            "payer": ("card", "once"),
+            "refunds": "two equal partials",
+            "timer": Timer((3.0, 15.0)),
+        },
+        seed=9,
+    ),
+    Mutation(
+        "a list that fits neither way means not done",
+        [(settle_by_list, "carried_out", breakages.not_done_if_in_doubt)],
+        faults=_LOST_ANSWERS,
+        course={"refunds": "two partials"},
+        seed=4,
     ),
     Mutation(
         "a ledger entry is forgotten",

@@ -1,7 +1,6 @@
 """The simulated world of one seed: processes, wires, a provider, a shop with its payers, and the auditor who watches them."""
 
 import asyncio
-import base64
 import hashlib
 import logging
 import random as global_random
@@ -10,35 +9,35 @@ from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 from unittest.mock import patch
 
 from starlette import _exception_handler
-from tests.simulation import books, virtual_time
+from tests.simulation import books, liveness, virtual_time
 from tests.simulation.auditor import Auditor
+from tests.simulation.bookkeeper import Bookkeeper, Timer
 from tests.simulation.forger import forged
-from tests.simulation.merchant import CALLBACK_URL, COPY_URL, PROJECT_ID, SECRET, Merchant, Order
+from tests.simulation.merchant import Merchant, Order
 from tests.simulation.network import NOTICE_IP, Network
 from tests.simulation.operators import Operators
 from tests.simulation.page_payer import PagePayer
 from tests.simulation.payer import FORM, Payer
 from tests.simulation.postgres import Postgres
 from tests.simulation.process import Parcel, Process
-from tests.simulation.provider import HOST, KEY, MID, NOTICE_PATH, Provider
+from tests.simulation.provider import NOTICE_PATH, Provider
+from tests.simulation.setting import EPOCH, VAULT, prepare
 from tests.simulation.swarm import Swarm
 from tests.simulation.virtual_time import VirtualLoop
 
-from wongate.connections.vault import Vault
-from wongate.providers.nicepay.accounts import account_settings_for_simulator
-from wongate.store import projects
 from wongate.worker import IDLE_S
 
-VAULT = Vault.from_text(base64.b64encode(b"k" * 32).decode())
-EPOCH = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
 SETTLING_S = 6 * 3600.0
 """Liveness: that long after the last fault everything must have come to its end. A retry gap is four hours at most."""
+
+TIMER_S, TIMER_RUNS = 3600.0, 3
+"""How often the operator's timer comes then, and how many times; what the first finds undone is sent again, and ends."""
 
 FROZEN_S = 200.0
 """Longer than every lease."""
@@ -53,7 +52,7 @@ class Plan:
     dies, or sleeps past every lease.
 
     `payer` is a choice in the window and a manner of coming back, `refunds` what the shop gives back, `refusals` how many
-    callbacks it refuses at first.
+    callbacks it refuses at first, `timer` how the operator lets lists settle.
     """
 
     story: "Callable[[World], Coroutine[Any, Any, None]] | None" = None
@@ -67,6 +66,7 @@ class Plan:
     payer: tuple[str, str] = ("", "")
     refunds: str = ""
     refusals: int = 0
+    timer: Timer | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -109,6 +109,7 @@ class World:
         self.provider = Provider(self)
         self.merchant = Merchant(self)
         self.operators = Operators(self)
+        self.bookkeeper = Bookkeeper(self)
 
     # --- time, chance, history ----------------------------------------------------------------------------------------------
 
@@ -261,7 +262,7 @@ class World:
     async def play(self) -> None:
         draw = self.random("course")
         self.postgres.changed = self.changed
-        self._prepare()
+        prepare(self)
         for kind, number in (("server", self.plan.servers), ("worker", self.plan.workers)):
             for _ in range(draw.randint(1, 2) if number is None else number):
                 self.start(kind)
@@ -271,6 +272,7 @@ class World:
         else:
             self.spawn(self._orders())
             self.spawn(self.operators.work())
+            self.spawn(self.bookkeeper.work())
             await self._watched(draw.choice((1200, 3600, 7200)) * draw.uniform(0.5, 1))
         if self.plan.story is not None or draw.random() < 0.75:
             await self._settle()
@@ -291,56 +293,36 @@ class World:
                 books.check(self, at_the_end=False)
 
     async def _settle(self) -> None:
-        """Liveness mode: the faults stop, and within bounded time all is well."""
+        """Liveness mode: the faults stop, and within bounded time all is well; what only the provider's books tell of ends by the
+        operator's timer."""
         self.swarm.stop()
         self.tell("world", "the faults stop")
         for process in self.processes:
             process.skew_s = 0.0
-        end_s = self.loop.time() + SETTLING_S
-        while self.loop.time() < end_s and not self.auditor.violations:
-            await asyncio.sleep(300)
-            if not self._next_due(end_s) and not list(books.settled(self)):
-                break
+        await self._come_to_rest(SETTLING_S)
+        for _ in range(TIMER_RUNS):
+            if not self.auditor.violations and liveness.open_refunds(self):
+                await self.bookkeeper.settle()
+                await self._come_to_rest(TIMER_S)
         if self.auditor.violations:
             return
-        for rule, text in books.settled(self):
+        for rule, text in (*liveness.settled(self), *liveness.told_by_books(self)):
             self.auditor.violated(rule, text)
         books.nothing_delivered_is_sent_again(self)
         books.check(self, at_the_end=True)
+
+    async def _come_to_rest(self, seconds: float) -> None:
+        """Until nothing is left that this time could change, or it is over."""
+        end_s = self.loop.time() + seconds
+        while self.loop.time() < end_s and not self.auditor.violations:
+            await asyncio.sleep(300)
+            if not self._next_due(end_s) and not list(liveness.settled(self)):
+                break
 
     def _next_due(self, end_s: float) -> bool:
         """Is anything to be done before the end of the run?"""
         dues = [due for due in self.postgres.next_due().values() if due is not None]
         return any((due - self.moment(0.0)).total_seconds() < end_s - self.loop.time() for due in dues)
-
-    def _prepare(self) -> None:
-        settings: dict[str, Any] = {"callback_url": CALLBACK_URL, **self.plan.settings}
-        if self.swarm.has("shop: two urls"):
-            settings["callback_rules"] = [{"url": CALLBACK_URL}, {"url": COPY_URL}]
-        if self.swarm.has("shop: short limit"):
-            settings["limit_time_s"] = 90
-        if self.swarm.has("shop: try again"):
-            settings["try_again"] = True
-        account = {**account_settings_for_simulator(HOST), "notice_ips": [NOTICE_IP]}
-        now = EPOCH
-
-        async def prepare() -> None:
-            raw = self.postgres.plain()
-            await projects.save_account(
-                raw,
-                account_id=1,
-                provider="nicepay",
-                merchant_id=MID,
-                sealed_key=VAULT.seal(KEY, place="account/1/key"),
-                settings=account,
-                now=now,
-            )
-            sealed = VAULT.seal(SECRET, place=f"project/{PROJECT_ID}/secret")
-            made = {"project_id": PROJECT_ID, "name": "Shop", "sealed_secret": sealed, "account_id": 1}
-            await projects.create(raw, **made, settings=settings, now=now)  # type: ignore[arg-type]
-            await projects.save_settings(raw, PROJECT_ID, settings, now)
-
-        self.postgres.wait(prepare())
 
 
 class _Listening(logging.Handler):
