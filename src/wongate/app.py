@@ -86,7 +86,7 @@ async def opened(
             ids=ids,
             http=http,
             vault=vault,
-            providers={"nicepay": Nicepay(http, clock)},
+            providers={"nicepay": Nicepay(http, clock, settings.response_codes)},
             page_url=settings.page_url.rstrip("/"),
             callback_timeout_s=settings.callback_timeout_s,
             replica=replica,

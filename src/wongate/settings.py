@@ -1,10 +1,13 @@
 """One frozen object, read once from the environment. `.env.example` documents every variable."""
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from wongate.providers.nicepay.codes import DEFAULT, CodeTable
 
 
 class SettingsError(Exception):
@@ -32,6 +35,7 @@ class Settings:
     keep_exchanges_days: int = 1830
     keep_callbacks_days: int = 1830
     keep_attempts_days: int = 1830
+    response_codes: CodeTable = field(default=DEFAULT, repr=False)
     log_level: str = "INFO"
 
 
@@ -50,6 +54,14 @@ def _keep_days(text: str) -> int:
     return days
 
 
+def _response_codes(text: str) -> CodeTable:
+    changes = json.loads(text or "{}")
+    parts = list(changes.values()) if isinstance(changes, dict) else [changes]
+    if not all(isinstance(part, dict) and all(type(code) is int for code in part.values()) for part in parts):
+        raise ValueError('an object such as {"sale": {"3095": 20105}} is needed')
+    return DEFAULT.overridden(changes)
+
+
 _KINDS: dict[str, Callable[[str], Any]] = {
     "port": int,
     "processes": int,
@@ -62,6 +74,7 @@ _KINDS: dict[str, Callable[[str], Any]] = {
     "keep_exchanges_days": _keep_days,
     "keep_callbacks_days": _keep_days,
     "keep_attempts_days": _keep_days,
+    "response_codes": _response_codes,
     "clock_file": lambda text: Path(text) if text else None,
 }
 
@@ -76,15 +89,20 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
             continue
         try:
             values[name] = _KINDS.get(name, str)(text.strip())
-        except (ValueError, KeyError):
-            hint = f" ({KEEP_DAYS_MIN} or more are needed)" if name.startswith("keep_") else ""
-            raise SettingsError(f"{variable} cannot be read: {text!r}{hint}") from None
+        except (ValueError, KeyError) as error:
+            raise SettingsError(f"{variable} cannot be read: {text!r}{_hint(name, error)}") from None
     for name, what in (("database_url", "a postgresql:// URL"), ("master_key", "32 random bytes in base64")):
         if not values.get(name):
             raise SettingsError(
                 f"WONGATE_{name.upper()} is missing: {what} (see .env.example, or start `wongate sandbox`)"
             )
     return Settings(**values)
+
+
+def _hint(name: str, error: Exception) -> str:
+    if name.startswith("keep_"):
+        return f" ({KEEP_DAYS_MIN} or more are needed)"
+    return f" ({error})" if name == "response_codes" else ""
 
 
 def _from_file(environment: Mapping[str, str], variable: str) -> str | None:
