@@ -16,7 +16,7 @@ from wongate.domain import one_time
 
 DESK = ViewportSize(width=1280, height=900)
 PHONE = ViewportSize(width=360, height=740)
-WAIT_MS = 60_000
+WAIT_MS = 120_000
 """Ends a test that hangs; nothing here takes a second on a machine that has nothing else to do."""
 TYPED_WITHIN_S = 15
 expect.set_options(timeout=WAIT_MS)

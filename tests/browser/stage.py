@@ -45,7 +45,7 @@ MASTER_KEY = base64.b64encode(b"b" * 32).decode()
 VAULT = Vault.from_text(MASTER_KEY)
 FIRST_PROJECT = 2001
 STORY_S = 600
-SLOWEST_MS = 60_000
+SLOWEST_MS = 120_000
 """For what happens within a second where nothing else runs: two cores may be shared by six."""
 PHONE = ViewportSize(width=360, height=740)
 DESK = ViewportSize(width=1100, height=800)

@@ -19,7 +19,7 @@ from tests.shop.fake_gate import (
 
 from wongate_simulator.shop.words import WORDS
 
-SLOWEST_MS = 60_000
+SLOWEST_MS = 120_000
 expect.set_options(timeout=SLOWEST_MS)
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

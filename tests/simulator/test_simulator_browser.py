@@ -97,7 +97,7 @@ async def street(tmp_path: Path, **changes: str) -> AsyncIterator[tuple[Street, 
 
 async def _page(browser: Browser, complaints: list[str], **options: Any) -> Page:
     page = await (await browser.new_context(**({"locale": "ko-KR"} | options))).new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     return page

@@ -43,7 +43,7 @@ async def page_of(office: Office, width: int = 1280) -> AsyncIterator[tuple[Page
         context = await chromium.new_context(base_url=base, viewport={"width": width, "height": 800})
         name, _, value = browser.cookie.partition("=")
         await context.add_cookies([{"name": name, "value": value, "url": base}])
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(120_000)
         page = await context.new_page()
         complaints: list[str] = []
         page.on(
