@@ -1,6 +1,7 @@
 """A list of the provider's settles refunds of unknown outcome: what it tells beyond doubt, and nothing else (N-11, N-12)."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from tests.world import PROJECT_ID, OpenWorld, Sale, World
 
 from wongate.domain.comparison import Theirs
 from wongate.domain.outcome import Exchange, Outcome
+from wongate.domain.payment import payment_key
 from wongate.domain.refusal import Unfit
 from wongate.flows import by_hand
 from wongate.flows.audit import OPERATOR
 from wongate.flows.settle import Door
 from wongate.flows.settle_by_list import End, ProviderList, settle_open_refunds
 from wongate.providers.nicepay.client import Nicepay
+from wongate.store import payments
 
 QUIET_S = 3900
 """An hour after the first look at a refund of unknown outcome, and a look more."""
@@ -277,37 +280,49 @@ async def test_nobody_waits_behind_a_repetition_that_can_never_be(open_world: Op
 class OvertakenDoor(Door):
     """Somebody else goes through the door between the look and the lock."""
 
-    def __init__(self, sale: Sale) -> None:
-        super().__init__(sale.world.platform)
-        self._sale = sale
+    def __init__(self, world: World, meanwhile: Callable[[], Awaitable[Any]]) -> None:
+        super().__init__(world.platform)
+        self._meanwhile = meanwhile
 
     async def settle(self, project: Any, payment_no: int, decide: Any) -> Any:
-        refund = (await self._sale.operations())[-1]
-        world = self._sale.world
-        found = await world.platform.project(PROJECT_ID)
-        assert found is not None
-        row = await self._sale.row()
-        standing: Any = type("Named", (), {"project_id": PROJECT_ID, "payment_no": row["payment_no"]})
-        await by_hand.settle_refund(
-            world.platform,
-            world.door,
-            OPERATOR,
-            found,
-            standing,
-            refund["operation_id"],
-            seq=refund["seq"],
-            done=False,
-        )
+        await self._meanwhile()
         return await super().settle(project, payment_no, decide)
 
 
-async def test_what_has_moved_since_it_was_looked_at_stays_as_it_is(open_world: OpenWorld):
+async def test_what_somebody_has_booked_since_the_look_stays_booked(open_world: OpenWorld):
     async with open_world() as world:
         sale = await quiet_unknown_refund(world, done=False)
-        assert [] == await listed_settle(world, await truth(sale), door=OvertakenDoor(sale))
+
+        async def booked_by_hand() -> None:
+            project, refund = await world.platform.project(PROJECT_ID), (await sale.operations())[-1]
+            assert project is not None
+            async with world.platform.database.read() as tx:
+                found = await payments.by_key(tx, PROJECT_ID, payment_key(sale.payment_id))
+            assert found is not None
+            seq, number = refund["seq"], refund["operation_id"]
+            await by_hand.settle_refund(
+                world.platform, world.door, OPERATOR, project, found, number, seq=seq, done=False
+            )
+
+        door = OvertakenDoor(world, booked_by_hand)
+        assert [] == await listed_settle(world, await truth(sale), door=door)
         await world.pass_time(600, step_s=60)
         assert ["decline"] == [status for _, status, _ in await refunds(sale)]
         assert 0 == await cancelled(sale)
+
+
+async def test_a_payment_that_has_moved_since_the_look_is_left_to_the_next_run(open_world: OpenWorld):
+    """Even by a step that would change nothing in the verdict."""
+    async with open_world() as world:
+        sale = await quiet_unknown_refund(world, done=True)
+
+        async def another_is_asked_for() -> None:
+            await sale.refund(payment__amount=200, payment__currency="KRW")
+
+        door = OvertakenDoor(world, another_is_asked_for)
+        assert [] == await listed_settle(world, await truth(sale), door=door)
+        assert ["processing", "processing"] == [status for _, status, _ in await refunds(sale)]
+        assert [(300, End.DONE)] == await listed_settle(world, await truth(sale))
 
 
 @pytest.mark.parametrize("done", [True, False])
