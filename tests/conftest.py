@@ -7,6 +7,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples on every run, however slow the machine: a run decides whether a change may land.
+settings.register_profile(
+    "sure", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("sure")
 
 pytest_plugins = ["tests.database", "tests.world"]
 
