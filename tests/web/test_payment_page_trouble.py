@@ -21,14 +21,18 @@ async def no_connection_free(world: World):
         yield
 
 
-async def test_a_return_that_finds_the_platform_busy_is_sent_once_more_and_pays(open_world: OpenWorld):
+async def test_a_return_that_finds_the_platform_busy_is_sent_once_more_and_pays(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+):
     """The browser alone has it: a plain error page would leave a payer who has agreed without a payment."""
     async with open_world() as world:
         payer = Payer(world)
         await payer.get(page_path())
         form = await payer.pay()
         async with no_connection_free(world):
-            page = await payer.choose(form)
+            with monkeypatch.context() as impatient:
+                impatient.setattr("wongate.connections.database.ACQUIRE_S", 0.5)  # it waits in vain
+                page = await payer.choose(form)
             assert (503, "notice") == (payer.answer.status, page.body["data-page"])
             assert "no-store" == payer.answer.headers["cache-control"]
         resend = next(form for form in page.forms if "data-resend" in form.attributes)
