@@ -289,7 +289,7 @@ MUTATIONS = (
         [(notice, "_settled_by_notice", breakages.known_too_soon)],
         faults={"nicepay: notices": 1.0, "nicepay: hang after": 0.5, "provider: drop answer": 0.25},
         course={"refunds": "one partial"},
-        seed=27,
+        seed=82,
     ),
 )
 
