@@ -302,9 +302,8 @@ def _repeat_or_wait(case: Case, refund: Operation, standing: Standing) -> tuple[
     if "refused" in refund.details:
         _book_held_refusal(case, refund, standing)
         return None
-    if (
-        standing is Standing.CANCELLED
-    ):  # all of it, elsewhere: nothing is left to repeat, and the next one need not wait for that
+    if standing is Standing.CANCELLED:
+        # All of it, elsewhere: nothing is left to repeat, and the next refund need not wait for that.
         refund = case.change(refund, details={**refund.details, "may_repeat": False})
     may = standing is Standing.APPROVED and (
         (_empties(case, refund) and _repeats(refund) < REPEATS_MAX) or refund.details.get("may_repeat")
