@@ -12,7 +12,7 @@ from wongate.domain.payment import REFUNDABLE, Operation, Payment, Project, paym
 from wongate.domain.refusal import Refused
 from wongate.domain.requests import RefundRequest
 from wongate.flows.platform import Platform
-from wongate.flows.sale import request_id
+from wongate.flows.sale import REQUEST_CHANCE, request_id
 from wongate.flows.settle import Case, Door
 from wongate.store import payments
 
@@ -122,7 +122,7 @@ class _Opening:
             amount=amount,
             currency=self.request.currency or case.payment.currency,
             code=refusal or codes.AWAITING,
-            request_id=request_id(self.platform, self.operation_id),
+            request_id=request_id(self.operation_id, self.platform.chance(REQUEST_CHANCE)),
             request_hash=self.request_hash,
             description=self.request.description,
             merchant_refund_id=merchant_refund_id,

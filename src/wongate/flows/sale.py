@@ -226,7 +226,7 @@ def new_operation(
     seq: int = 0,
 ) -> Operation:
     """A sale before its first event, or after it where `status`, `stage` and `seq` say so."""
-    operation_id = platform.ids.next()
+    operation_id, chance = platform.ids.next(), platform.chance(16 + REQUEST_CHANCE)
     limit_at = now + timedelta(seconds=project.settings.limit_time_s)
     if request.best_before is not None:
         limit_at = min(limit_at, request.best_before)  # E-37: shortens it, never lengthens it
@@ -240,7 +240,7 @@ def new_operation(
         amount=request.amount,
         currency=request.currency,
         code=code,
-        request_id=request_id(platform, operation_id),
+        request_id=request_id(operation_id, chance[16:]),
         request_hash=request_hash,
         description="",
         merchant_refund_id=None,
@@ -248,7 +248,7 @@ def new_operation(
         order_number=platform.provider(project).order_number(
             project.account, project.project_id, operation_id
         ),
-        return_key=platform.chance(16).hex(),
+        return_key=chance[:16].hex(),
         authentication={},
         reference="",
         details={},
@@ -261,10 +261,14 @@ def new_operation(
     )
 
 
-def request_id(platform: Platform, operation_id: int) -> str:
+REQUEST_CHANCE = 33
+"""Bytes of chance in a request id."""
+
+
+def request_id(operation_id: int, chance: bytes) -> str:
     """`<40 hex>-<40 hex>-00000001`; the first 14 digits are the operation's number, so that it is found by its key."""
-    chance = platform.chance(33).hex()
-    return f"{operation_id:014x}{chance[:26]}-{chance[26:66]}-00000001"
+    digits = chance.hex()
+    return f"{operation_id:014x}{digits[:26]}-{digits[26:]}-00000001"
 
 
 def operation_in(request_id_text: str) -> int | None:

@@ -15,7 +15,7 @@ from wongate.domain.outcome import Exchange
 from wongate.domain.payment import Operation, Payment, PaymentStatus, Project
 from wongate.domain.requests import SaleRequest
 from wongate.flows.platform import Platform
-from wongate.flows.sale import new_operation, request_id, window
+from wongate.flows.sale import REQUEST_CHANCE, new_operation, request_id, window
 from wongate.flows.settle import UNRESOLVED, Case
 from wongate.history import chances
 from wongate.history.chances import SEOUL, Outage
@@ -178,7 +178,7 @@ class Teller:
             amount=amount,
             currency=case.payment.currency,
             code=codes.AWAITING,
-            request_id=request_id(self._platform, operation_id),
+            request_id=request_id(operation_id, self._platform.chance(REQUEST_CHANCE)),
             request_hash="",
             description="고객 요청",
             merchant_refund_id=None,

@@ -67,11 +67,12 @@ class BackPressure:
 
 def _announced(scope: Scope) -> int:
     """Bytes of body that a request may make us hold; no front that strangers reach takes more than `BODY_MAX`."""
-    headers = dict(scope["headers"])
-    length = headers.get(b"content-length", b"")
-    if length.isdigit():
-        return min(int(length), BODY_MAX)
-    return BODY_MAX if b"transfer-encoding" in headers else 0
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return min(int(value), BODY_MAX) if value.isdigit() else 0
+        if name == b"transfer-encoding":
+            return BODY_MAX
+    return 0
 
 
 async def _drop(receive: Receive) -> None:

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from wongate.connections.json_text import dumps
+from wongate.connections.json_text import octets
 from wongate.domain import codes
 from wongate.domain.refusal import Refused
 from wongate.domain.requests import BODY_MAX
@@ -69,14 +69,17 @@ def in_networks(address: str, networks: Sequence[str]) -> bool:
 async def answer_json(
     send: Send, body: Mapping[str, Any], status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()
 ) -> None:
-    await answer_text(send, dumps(body), status, headers)
+    await answer_octets(send, octets(body), status, headers)
 
 
 async def answer_text(
     send: Send, text: str, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()
 ) -> None:
     """JSON that is written already: bodies whose text was signed."""
-    raw = text.encode()
+    await answer_octets(send, text.encode(), status, headers)
+
+
+async def answer_octets(send: Send, raw: bytes, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
     await send(
         {
             "type": "http.response.start",
