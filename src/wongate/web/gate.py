@@ -36,6 +36,9 @@ REFUND_PATHS = {
 FLAT_PATHS = ("/v2/payment/status/request", "/v2/info/", "/v2/customer/saved_account/")
 """Requests that carry project_id and signature at the root (section 1.2)."""
 
+NEEDED = ("general.project_id", "general.payment_id", "general.signature")
+NEEDED_AT_THE_ROOT = ("project_id", "signature")
+
 NOT_OFFERED = {
     "/v2/payment/invoice/create": codes.NOT_ALLOWED_IN_PROJECT,
     "/v2/payment/invoice/cancel": codes.NOT_ALLOWED_IN_PROJECT,
@@ -108,23 +111,20 @@ class Gate:
 
     async def _admitted(self, scope: Scope, body: Body) -> Project:
         """Steps 2 to 6 of E-5."""
-        flat = scope["path"].startswith(FLAT_PATHS)
-        place = "" if flat else "general."
-        needed = ["project_id", "signature"] if flat else ["project_id", "payment_id", "signature"]
-        requests.require(body, *(place + name for name in needed))
-        project = await self._platform.project(
-            requests.project_id_of(requests.member(body, f"{place}project_id"))
-        )
+        needed = NEEDED_AT_THE_ROOT if scope["path"].startswith(FLAT_PATHS) else NEEDED
+        requests.require(body, *needed)
+        project_id, signature_at = needed[0], needed[-1]
+        project = await self._platform.project(requests.project_id_of(requests.member(body, project_id)))
         if project is None:
-            raise Refused(codes.PROJECT_NOT_FOUND, 404, field=f"{place}project_id")
+            raise Refused(codes.PROJECT_NOT_FOUND, 404, field=project_id)
         allowed = project.settings.allowed_ips
         if allowed and not in_networks(caller_ip(scope, self._trusted_proxies), allowed):
             raise Refused(codes.ACCESS_DENIED, 403)
-        signature = requests.member(body, f"{place}signature")
+        signature = requests.member(body, signature_at)
         if signature == "":
-            raise Refused(codes.EMPTY_SIGNATURE, field=f"{place}signature")
+            raise Refused(codes.EMPTY_SIGNATURE, field=signature_at)
         if not verify(body, signature, project.secrets):
-            raise Refused(codes.INVALID_SIGNATURE, field=f"{place}signature")
+            raise Refused(codes.INVALID_SIGNATURE, field=signature_at)
         return project
 
     async def _sale(self, body: Body, project: Project, raw: bytes, path: str) -> Mapping[str, Any]:

@@ -50,6 +50,8 @@ def caller_ip(scope: Scope, trusted_proxies: Sequence[str]) -> str:
     """The address of who calls: the last hop that is not one of ours (X-Forwarded-For counts only behind trusted proxies)."""
     client = scope.get("client")
     address = str(client[0]) if client else ""
+    if not trusted_proxies:
+        return address
     forwarded = header(scope, b"x-forwarded-for")
     for hop in reversed(forwarded.split(",") if forwarded else ()):
         if not hop.strip() or not in_networks(address, trusted_proxies):
