@@ -194,7 +194,7 @@ async def everything_ends(shop: Shop) -> None:
             assert "success" == (await shop.gate(session, SALE, body))["status"]
     seen = Seen(shop.sandbox, shop.merchant)
     unfinished = "SELECT payment_id, stage FROM operation JOIN payment USING (project_id, payment_no) WHERE stage <> 'done'"
-    waiting = "SELECT payment_id FROM callback WHERE state = 'waiting'"
+    waiting = "SELECT callback_id FROM callback WHERE state = 'waiting'"
     for advance_s in (0, 121, 1800, *[300] * 40, *[0] * HANG_GUARD_S):
         await shop.sandbox.simulator.control("POST", "clock", {"advance_s": advance_s})
         await asyncio.sleep(1)
