@@ -657,7 +657,7 @@ async def test_an_export_rests_twice_as_long_as_it_works() -> None:
     async def rest(seconds: float) -> None:
         rests.append(seconds)
 
-    pace = exporting.Pace(lambda: moment, rest)
+    pace = exporting.Pace(lambda: moment, 2.0, rest)
     for worked_s in (0.0005, 0.0195, 0.5, 0.0):
         moment += worked_s
         await pace()
