@@ -36,8 +36,8 @@ ROWS_AT_ONCE = 100
 1.3 times that, and a million rows take 71 s instead of 52."""
 
 WORK_S, REST, REST_OF_CSV = 0.001, 2.0, 8.0
-"""After so many seconds of work an export rests for so many times as long: a million rows at full speed took two cores, and a sale
-waited 2.4 times as long (p99). A CSV is made by PostgreSQL, which goes on while we rest: at twice it still was 2.9 times."""
+"""After so many seconds of work an export rests for so many times as long: a million rows at full speed took two cores, and a
+sale waited 2.4 times as long (p99). A CSV is made by PostgreSQL, which goes on while we rest: at twice it still was 2.9 times."""
 CLEARED_EVERY = timedelta(minutes=10)
 WAITING_MAX = 20
 """Exports that one person may have in the queue."""
