@@ -229,9 +229,8 @@ def urls(project: Project, payment: Payment, operation: Operation, request: Mapp
     made the payment an `error` cannot be told of it: then the project's addresses are.
     """
     sources = [source for source in (request, payment.request) if source]
-    for source in sources:
-        if "callback" in source and _at(source, "callback", "force_disable") in (True, 1, "1"):
-            return []
+    if any(_at(source, "callback", "force_disable") in (True, 1, "1") for source in sources):
+        return []
     result = _result(payment, operation)
     for source in sources:
         url = result and _at(source, "general", f"merchant_{result}_callback_url")

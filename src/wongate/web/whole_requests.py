@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -108,7 +108,7 @@ class Protocol(HttpToolsProtocol):
 
     cycle: Any  # one of theirs or one of ours
 
-    _known: dict[bytes, Head] = {}  # noqa: RUF012 - one for all connections of the process
+    _known: ClassVar[dict[bytes, Head]] = {}  # one for all connections of the process
     _between_messages = True
     _head = b""
     _since_s = 0.0  # when the last request began or was answered, on the loop's clock
