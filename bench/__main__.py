@@ -41,12 +41,9 @@ LONG: Mapping[str, Bench] = {
 """Those that take longer run only when --only names them."""
 
 IN_TURNS = ("payments", "latency", "refunds", "callbacks", "pages")
-TURNS = 3
+TURNS = 4
 """These are measured one after the other, and all of them again: medians, and none of them has a quieter minute to itself. The
 others have rounds of their own, or take too long."""
-
-DATABASE_BOUND = ("payments", "refunds", "callbacks")
-"""Stand beside the pgbench of the same run."""
 
 PAYMENTS: Mapping[str, int | None] = {"size": 200_000, "ten_million": None}
 """Benches that take --payments and --books, and how many when nobody says; None leaves it to them. Making up a million takes
@@ -102,14 +99,9 @@ def measure(run: Run, name: str, measured: Callable[[], dict[str, float]]) -> No
 
 
 def conclude(run: Run) -> None:
-    """Medians of the rounds, beside pgbench where the database decides. One lost payment in any round, and there is no figure."""
+    """Medians of the rounds. One lost payment in any round, and there is no figure."""
     for name in (*run.broken, *run.not_measured):
         run.rounds.pop(name, None)
-    for name in DATABASE_BOUND:
-        if name in run.rounds and "intake" in run.rounds:
-            pgbench = run.rounds["intake"][0]["pgbench_simple"]
-            for one in run.rounds[name]:
-                one["ratio_pgbench"] = one["per_second"] / pgbench
     for name, rounds in run.rounds.items():
         run.figures[name] = {key: median(one[key] for one in rounds) for key in rounds[0]}
 

@@ -2,7 +2,7 @@
 
 import uvloop
 
-from bench import orders
+from bench import orders, pgbench
 from bench.client import closed_loop
 from bench.rig import Rig, rig
 from bench.sink import Sink
@@ -12,7 +12,8 @@ def measure(*, quick: bool) -> dict[str, float]:
     """Sales are taken while no worker runs; then one starts. Raises AssertionError when a callback is lost or doubled."""
     callbacks = 2_000 if quick else 12_000
     with rig(worker=False) as built:
-        return uvloop.run(_drain(built, callbacks))
+        drained = uvloop.run(_drain(built, callbacks))
+        return {**drained, **pgbench.beside(built, drained["per_second"], quick=quick)}
 
 
 async def _drain(built: Rig, callbacks: int) -> dict[str, float]:

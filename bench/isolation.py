@@ -50,7 +50,7 @@ class Felt:
 def measure(*, quick: bool) -> dict[str, float]:
     """Accepting and the delay until the callback arrives: p99 alone, and ratios to it. Raises AssertionError when a callback is
     lost or doubled."""
-    rounds, seconds = (1, 4) if quick else (3, 5)
+    rounds, seconds = (1, 4) if quick else (5, 5)
     with rig(worker=True) as built, rig(worker=True) as elsewhere:
         felt = uvloop.run(_in_turns(built, elsewhere, rounds, seconds))
     alone, beside, apart = (felt[way].figures() for way in ("alone", "beside", "elsewhere"))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import asyncpg
 import uvloop
 
+from bench import pgbench
 from bench.buyer import Buyer, Took
 from bench.client import open_loop, percentile
 from bench.rig import Rig, rig
@@ -24,6 +25,7 @@ def measure(*, quick: bool) -> dict[str, float]:
         seconds, used, took = uvloop.run(_closed(built, payments))
         uvloop.run(_all_paid(built, payments + WARM))
         memory_mb = built.memory_mb("worker")
+        beside = pgbench.beside(built, payments / seconds, quick=quick)
     whole = [one.whole_ms for one in took]
     return {
         "per_second": payments / seconds,
@@ -31,6 +33,7 @@ def measure(*, quick: bool) -> dict[str, float]:
         "p99_ms": percentile(whole, 0.99),
         "worker_memory_mb": memory_mb,
         **{f"{part}_cpu_us": spent / payments * 1e6 for part, spent in used.items()},
+        **beside,
     }
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import asyncpg
 
+from bench import orders
+from bench.client import closed_loop
 from bench.rig import Rig
 from wongate.connections.binaries import tool
 from wongate.connections.ids import first_made_at
@@ -16,15 +18,25 @@ from wongate.connections.ids import first_made_at
 CLIENTS = 16
 IDS_MAX = first_made_at(datetime(2026, 1, 1, tzinfo=UTC))
 """Below what the servers make, and in a partition that is there."""
-SECONDS = 5
+SECONDS = 4
 
 
-def transactions_per_second(built: Rig, mode: str) -> float:
+def beside(built: Rig, per_second: float, *, quick: bool) -> dict[str, float]:
+    """What was just measured by the second as a ratio to pgbench in the same database, right after. Ends the worker, which would
+    deliver what pgbench leaves behind; its rows are those of a new sale, as in the bench of intake."""
+    built.end("worker")
+    _, _, ((status, answer),) = asyncio.run(closed_loop(built.gate, [orders.sale(built, "yardstick")], 1))
+    assert status == 200, answer
+    simple = transactions_per_second(built, "simple", 1 if quick else SECONDS)
+    return {"pgbench_simple": simple, "ratio_pgbench": per_second / simple}
+
+
+def transactions_per_second(built: Rig, mode: str, seconds: int = SECONDS) -> float:
     """The INSERTs of one sale by 16 clients; `mode` is `simple` (as most applications send statements) or `prepared`."""
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write(asyncio.run(_script(built)))
         file.flush()
-        command = [*tool("pgbench"), "-n", "-M", mode, "-c", str(CLIENTS), "-j", "2", "-T", str(SECONDS)]
+        command = [*tool("pgbench"), "-n", "-M", mode, "-c", str(CLIENTS), "-j", "2", "-T", str(seconds)]
         command += ["-f", file.name, built.database_url]
         output = subprocess.run(
             command, capture_output=True, text=True, env=_library_path(), check=True
@@ -38,7 +50,7 @@ def _library_path() -> dict[str, str]:
 
 
 async def _script(built: Rig) -> str:
-    """One sale's rows exactly as they were written, with ids drawn anew for each transaction."""
+    """The newest sale's rows exactly as they were written, with ids drawn anew for each transaction."""
     connection = await asyncpg.connect(built.database_url)
     statements = [
         await _insert(connection, table, changed)
@@ -65,7 +77,8 @@ async def _insert(connection: asyncpg.Connection, table: str, changed: dict[str,
             table,
         )
     ]
+    newest = "payment_no" if table == "payment" else "operation_id"
     quoted = ", ".join(f"quote_nullable({column}::text) AS {column}" for column in columns)
-    row = await connection.fetchrow(f"SELECT {quoted} FROM {table} ORDER BY project_id LIMIT 1")
+    row = await connection.fetchrow(f"SELECT {quoted} FROM {table} ORDER BY {newest} DESC LIMIT 1")
     values = ", ".join(changed.get(column) or row[column].replace("\\", "\\\\") for column in columns)
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values});"

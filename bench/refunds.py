@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import asyncpg
 import uvloop
 
-from bench import orders
+from bench import orders, pgbench
 from bench.buyer import Buyer
 from bench.client import Pool, percentile
 from bench.rig import Rig, rig
@@ -23,10 +23,12 @@ def measure(*, quick: bool) -> dict[str, float]:
     with rig(worker=True) as built:
         seconds, latencies = uvloop.run(_load(built, refunds))
         uvloop.run(_all_back(built, refunds))
+        beside = pgbench.beside(built, refunds / seconds, quick=quick)
     return {
         "per_second": refunds / seconds,
         "p50_ms": percentile(latencies, 0.5),
         "p99_ms": percentile(latencies, 0.99),
+        **beside,
     }
 
 

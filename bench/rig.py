@@ -59,6 +59,10 @@ class Rig:
     def start_worker(self) -> None:
         self.start("worker", "-m", "wongate", "worker")
 
+    def end(self, name: str) -> None:
+        self.processes[name].terminate()
+        self.processes.pop(name).wait(20)
+
     def settle_down(self) -> None:
         """Statistics for the planner: those of an empty table let it check foreign keys along the wrong index, which costs
         more with every row until autovacuum comes by after a minute."""

@@ -100,14 +100,6 @@ def test_a_bench_that_lost_or_lacks_something_has_no_figure_and_says_why():
     assert {"lacking": "there is no network"} == run.not_measured
 
 
-def test_database_bound_benches_stand_beside_the_pgbench_of_their_run():
-    run = Run({}, rounds={"intake": [{"pgbench_simple": 2000.0}], "pages": [{"p95_ms": 4.0}]})
-    run.rounds["refunds"] = [{"per_second": rate} for rate in (400.0, 500.0, 900.0)]
-    bench.conclude(run)
-    assert {"per_second": 500.0, "ratio_pgbench": 0.25} == run.figures["refunds"]
-    assert {"p95_ms": 4.0} == run.figures["pages"]
-
-
 def test_the_table_judges_by_the_bar_on_either_side():
     text = table({"intake": {"ratio": 3.0, "p99_ms": 30.01}, "other": {"thing": 5.0}})
     assert ["3.00", ">=", "3", "met"] == text.splitlines()[0].split()[2:]
