@@ -26,7 +26,6 @@ from wongate.flows import passwords, people
 from wongate.flows.audit import OPERATOR
 from wongate.flows.people import OPERATOR_MAY, Access
 from wongate.flows.platform import Platform
-from wongate.flows.sign_in import totp_place
 from wongate.store import people as people_rows
 from wongate.web.dashboard import Dashboard, dashboard
 
@@ -169,7 +168,7 @@ class Office:
             known = await _known_hash()
             await people_rows.save_password(tx, made.person_id, known, initial=False, now=now)
             if second_factor:
-                sealed = VAULT.seal(secret, place=totp_place(made.person_id))
+                sealed = VAULT.seal(secret, place=f"person/{made.person_id}/totp")
                 await people_rows.save_second_factor(tx, made.person_id, sealed, 0, now)
         return Member(made.person_id, login, secret if second_factor else "")
 

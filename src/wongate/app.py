@@ -7,9 +7,9 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from wongate.connections.clock import Clock, MovableClock, SystemClock
 from wongate.connections.database import Database, Unavailable
@@ -51,6 +51,8 @@ moment, 100 of them with bodies of 256 KB. Waiting pages hold their streams for 
 STREAMS = "/events"
 
 COME_BACK = [(b"retry-after", b"1")]
+
+T = TypeVar("T")
 
 SUPERVISOR_VARIABLE = "WONGATE_SERVE_PID"
 
@@ -105,6 +107,16 @@ async def opened(
         if replica is not None:
             await replica.close()
         await database.close()
+
+
+def with_platform(story: Callable[[Platform], Awaitable[T]]) -> T:
+    """What a command does, on a platform that the environment's settings open."""
+
+    async def run() -> T:
+        async with opened(load()) as platform:
+            return await story(platform)
+
+    return asyncio.run(run())
 
 
 async def _connected(settings: Settings, seam: Callable[[str], None] | None, patience_s: float) -> Database:

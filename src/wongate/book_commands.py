@@ -4,15 +4,14 @@ import argparse
 import asyncio
 import csv
 import json
-import sys
 import urllib.request
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from pathlib import Path
 
-from wongate.app import opened
-from wongate.commands import table
+from wongate.app import with_platform
+from wongate.commands import progress, table
 from wongate.domain.comparison import Bucket, Difference, Theirs
 from wongate.domain.refusal import Unfit
 from wongate.flows import audit, compare
@@ -22,14 +21,13 @@ from wongate.flows.settle import Door
 from wongate.flows.settle_by_list import ProviderList, Settled, settle_open_refunds
 from wongate.mistake import Mistake
 from wongate.reports import invariants
-from wongate.settings import load
 
 SHOWN = 50
 
 
 def check(options: argparse.Namespace) -> int:
     """Exit code 0: all holds; 1: something does not."""
-    return _with_platform(_check)
+    return with_platform(_check)
 
 
 async def _check(platform: Platform) -> int:
@@ -82,12 +80,12 @@ def reconcile(options: argparse.Namespace) -> int:
     async def story(platform: Platform) -> int:
         settled = await _settle(platform, options, read) if read is not None and options.settle else None
         if read is None:
-            found = await compare.by_inquiry(platform, options.since, _progress)
+            found = await compare.by_inquiry(platform, options.since, progress("asked"))
         else:
             found = await compare.with_list(platform, read, options.since)
         return _told(found, settled)
 
-    return _with_platform(story)
+    return with_platform(story)
 
 
 def _check_settling(options: argparse.Namespace) -> None:
@@ -177,16 +175,3 @@ def _whole_won(text: str | None, line: int) -> int:
         return int((text or "").replace(",", ""))
     except ValueError:
         raise Mistake(f"line {line}: {(text or '')!r} is no amount in whole won") from None
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\rasked {done} of {total}", end="" if done < total else "\n", file=sys.stderr, flush=True)
-
-
-def _with_platform(story: Callable[[Platform], Awaitable[int]]) -> int:
-    async def run() -> int:
-        async with opened(load()) as platform:
-            return await story(platform)
-
-    return asyncio.run(run())

@@ -127,6 +127,14 @@ def _add_keeping(commands: "argparse._SubParsersAction[Any]") -> None:
         "wongate db dump ./wongate-2026-11-23.zip",
     )
     _add_database(database.add_subparsers(title="actions", metavar="ACTION", required=True))
+    _command(
+        commands,
+        "rekey",
+        "key_commands:rekey_all",
+        "Seals every stored secret anew with the first key of WONGATE_MASTER_KEY; the others there still open the old ones. "
+        "Safe while servers run, and to repeat. Exit code 1: a server still seals with another key.",
+        'WONGATE_MASTER_KEY="$(cat new.key),$(cat old.key)" wongate rekey',
+    )
     project = _command(
         commands,
         "project",

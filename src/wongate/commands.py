@@ -28,6 +28,7 @@ from wongate.settings import SettingsError, load
 from wongate.store import migrate as migrations
 from wongate.store import projects
 from wongate.store.distribute import NotDistributable, distribute
+from wongate.store.sealed import ACCOUNT_KEY, PROJECT_SECRET
 
 SECRET_BYTES = 32
 
@@ -81,7 +82,7 @@ async def create_project(
         tx,
         project_id=project_id,
         name=name,
-        sealed_secret=vault.seal(secret, place=f"project/{project_id}/secret"),
+        sealed_secret=vault.seal(secret, place=PROJECT_SECRET.place_of(project_id)),
         account_id=account_id,
         settings=settings,
         now=datetime.now(UTC),
@@ -101,7 +102,7 @@ def project_list(options: argparse.Namespace) -> int:
 def project_show(options: argparse.Namespace) -> int:
     async def story(tx: Tx, vault: Vault) -> str:
         row = await _existing(tx, options.id)
-        secret = vault.open(row.sealed_secret, place=f"project/{row.project_id}/secret")
+        secret = vault.open(row.sealed_secret, place=PROJECT_SECRET.place_of(row.project_id))
         lines = [
             f"project id  {row.project_id}",
             f"name        {row.name}",
@@ -133,7 +134,7 @@ def project_rotate(options: argparse.Namespace) -> int:
         secret = secrets.token_urlsafe(SECRET_BYTES)
         now = datetime.now(UTC)
         until = now + timedelta(hours=options.overlap_hours)
-        sealed = vault.seal(secret, place=f"project/{options.id}/secret")
+        sealed = vault.seal(secret, place=PROJECT_SECRET.place_of(options.id))
         await projects.rotate_secret(tx, options.id, sealed, until, now)
         return (
             f"new secret  {secret}\n\nRequests signed with the old one are accepted until {until:%Y-%m-%d %H:%M} UTC; "
@@ -172,7 +173,7 @@ async def save_account(
         account_id=account_id,
         provider="nicepay",
         merchant_id=mid,
-        sealed_key=vault.seal(key, place=f"account/{account_id}/key"),
+        sealed_key=vault.seal(key, place=ACCOUNT_KEY.place_of(account_id)),
         settings=settings,
         now=datetime.now(UTC),
     )
@@ -284,6 +285,17 @@ def _pairs(pairs: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             values[name] = value
     return values
+
+
+def progress(verb: str) -> Callable[[int, int], None]:
+    """Says `asked 5 of 100` over and over on one line, where somebody looks on."""
+
+    def say(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            end = "" if done < total else "\n"
+            print(f"\r{verb} {done} of {total}", end=end, file=sys.stderr, flush=True)
+
+    return say
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,8 +9,8 @@ from wongate.flows import passwords, people
 from wongate.flows.audit import OPERATOR
 from wongate.flows.people import OPERATOR_MAY, Access
 from wongate.flows.platform import Platform
-from wongate.flows.sign_in import totp_place
 from wongate.store import people as people_rows
+from wongate.store.sealed import SECOND_FACTOR
 
 USER = "admin@sandbox"
 
@@ -39,13 +39,13 @@ async def prepare(platform: Platform, login: Login, project_id: int) -> None:
 async def _is_as_announced(platform: Platform, person: Person, login: Login) -> bool:
     if person.sealed_totp is None or person.password_initial or not person.active:
         return False
-    seed = platform.vault.open(person.sealed_totp, place=totp_place(person.person_id))
+    seed = platform.vault.open(person.sealed_totp, place=SECOND_FACTOR.place_of(person.person_id))
     return seed == login.totp_secret and await passwords.fits(login.password, person.password_hash)
 
 
 async def _put_right(platform: Platform, person: Person, login: Login) -> None:
     password_hash = await passwords.hashed(login.password)
-    sealed = platform.vault.seal(login.totp_secret, place=totp_place(person.person_id))
+    sealed = platform.vault.seal(login.totp_secret, place=SECOND_FACTOR.place_of(person.person_id))
 
     async def story(tx: Tx) -> None:
         now = platform.clock.now()

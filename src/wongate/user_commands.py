@@ -1,10 +1,9 @@
 """What operators do about people from the command line: the first Merchant admin is made here (E-34)."""
 
 import argparse
-import asyncio
 from collections.abc import Awaitable, Callable
 
-from wongate.app import opened
+from wongate.app import with_platform
 from wongate.commands import table
 from wongate.domain.person import Person
 from wongate.domain.refusal import Unfit
@@ -14,7 +13,6 @@ from wongate.flows.audit import OPERATOR
 from wongate.flows.people import OPERATOR_MAY, Access
 from wongate.flows.platform import Platform
 from wongate.mistake import Mistake
-from wongate.settings import load
 
 
 def user_create(options: argparse.Namespace) -> int:
@@ -33,7 +31,7 @@ def user_create(options: argparse.Namespace) -> int:
             "The password is not shown again, and is replaced at the first sign-in."
         )
 
-    return _with_platform(story)
+    return _told(story)
 
 
 def user_list(options: argparse.Namespace) -> int:
@@ -41,7 +39,7 @@ def user_list(options: argparse.Namespace) -> int:
         rows = [_described(person) for person in await people.everybody(platform)]
         return table(("login", "name", "roles", "projects", "second factor", "state"), rows)
 
-    return _with_platform(story)
+    return _told(story)
 
 
 def user_reset_password(options: argparse.Namespace) -> int:
@@ -50,7 +48,7 @@ def user_reset_password(options: argparse.Namespace) -> int:
         password = await people.reset_password(platform, OPERATOR, OPERATOR_MAY, person.person_id)
         return f"password  {password}\n\nAll sessions of {person.login} have ended."
 
-    return _with_platform(story)
+    return _told(story)
 
 
 def user_reset_second_factor(options: argparse.Namespace) -> int:
@@ -59,7 +57,7 @@ def user_reset_second_factor(options: argparse.Namespace) -> int:
         await people.reset_second_factor(platform, OPERATOR, OPERATOR_MAY, person.person_id)
         return f"{person.login} sets up a new second factor at the next sign-in"
 
-    return _with_platform(story)
+    return _told(story)
 
 
 def user_deactivate(options: argparse.Namespace) -> int:
@@ -68,7 +66,7 @@ def user_deactivate(options: argparse.Namespace) -> int:
         await people.set_active(platform, OPERATOR, OPERATOR_MAY, person.person_id, options.activate)
         return f"{person.login} is {'active again' if options.activate else 'deactivated, sessions ended'}"
 
-    return _with_platform(story)
+    return _told(story)
 
 
 def _described(person: Person) -> tuple[str, ...]:
@@ -89,13 +87,9 @@ async def _existing(platform: Platform, login: str) -> Person:
     return person
 
 
-def _with_platform(story: Callable[[Platform], Awaitable[str]]) -> int:
-    async def run() -> str:
-        async with opened(load()) as platform:
-            return await story(platform)
-
+def _told(story: Callable[[Platform], Awaitable[str]]) -> int:
     try:
-        print(asyncio.run(run()))
+        print(with_platform(story))
     except Unfit as unfit:
         raise Mistake(unfit.message) from None
     return 0

@@ -78,7 +78,7 @@ def test_a_rotated_vault_seals_with_the_first_key_and_reads_the_old_ones() -> No
     after = rotating.seal("secret", place=PLACE)
 
     assert "secret" == rotating.open(before, place=PLACE)
-    assert (False, True) == (rotating.is_current(before), rotating.is_current(after))
+    assert [False, True] == [sealed.startswith(rotating.current_header) for sealed in (before, after)]
     assert "secret" == Vault.from_text(new).open(after, place=PLACE)
     with pytest.raises(VaultError):
         Vault.from_text(old).open(after, place=PLACE)

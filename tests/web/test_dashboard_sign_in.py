@@ -380,9 +380,7 @@ async def test_enrolling_again_without_the_present_factor_is_not_possible(databa
             assert 303 == (await browser.post(path, {"secret": secret, "code": code})).status
         assert "/dashboard/second-factor" == (await browser.get("/dashboard/profile")).location
         kept = await office.value("SELECT sealed_totp FROM person WHERE person_id = $1", member.person_id)
-        assert member.totp_secret == office.platform.vault.open(
-            kept, place=sign_in.totp_place(member.person_id)
-        )
+        assert member.totp_secret == office.platform.vault.open(kept, place=f"person/{member.person_id}/totp")
 
 
 async def test_a_password_with_old_parameters_is_hashed_anew_at_sign_in(database: str) -> None:

@@ -45,7 +45,7 @@ class Vault:
 
     def seal(self, plain: str, *, place: str) -> str:
         """`place` says where the sealed text will be kept, such as "project/123/secret"."""
-        header = f"v1.{self._current:x}"
+        header = f"v1.{self.current_key}"
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = self._ciphers[self._current].encrypt(nonce, plain.encode(), _bound_to(header, place))
         return f"{header}.{base64.b64encode(nonce + sealed).decode()}"
@@ -62,12 +62,18 @@ class Vault:
             raise VaultError(f"{place}: this secret was changed or belongs to another place") from None
         return plain.decode()
 
-    def is_current(self, sealed: str) -> bool:
-        """Whether the current key sealed this text; if not, a rotation seals it anew."""
-        return _parts(sealed)[1] == self._current
+    @property
+    def current_key(self) -> str:
+        """The id of the key that seals, in hexadecimal."""
+        return f"{self._current:x}"
+
+    @property
+    def current_header(self) -> str:
+        """How every text begins that the current key has sealed; others `wongate rekey` seals anew."""
+        return f"v1.{self.current_key}."
 
     def __repr__(self) -> str:
-        return f"<Vault of {len(self._ciphers)} keys, current {self._current:x}>"
+        return f"<Vault of {len(self._ciphers)} keys, current {self.current_key}>"
 
 
 def new_master_key() -> str:

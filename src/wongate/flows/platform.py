@@ -17,6 +17,7 @@ from wongate.domain.account import Account
 from wongate.domain.payment import Project, ProjectSettings
 from wongate.providers.contract import Provider
 from wongate.store import projects
+from wongate.store.sealed import ACCOUNT_KEY, PREVIOUS_SECRET, PROJECT_SECRET
 
 T = TypeVar("T")
 
@@ -71,15 +72,16 @@ class Platform:
         return project
 
     def _opened(self, row: projects.ProjectRow) -> Project:
-        place = f"project/{row.project_id}/secret"
-        secret_texts = [self.vault.open(row.sealed_secret, place=place)]
+        secret_texts = [self.vault.open(row.sealed_secret, place=PROJECT_SECRET.place_of(row.project_id))]
         if (
             row.previous_sealed_secret
             and row.previous_secret_until
             and row.previous_secret_until > self.clock.now()
         ):
-            secret_texts.append(self.vault.open(row.previous_sealed_secret, place=place))
-        key = self.vault.open(row.sealed_key, place=f"account/{row.account_id}/key")
+            secret_texts.append(
+                self.vault.open(row.previous_sealed_secret, place=PREVIOUS_SECRET.place_of(row.project_id))
+            )
+        key = self.vault.open(row.sealed_key, place=ACCOUNT_KEY.place_of(row.account_id))
         return Project(
             project_id=row.project_id,
             name=row.name,

@@ -20,9 +20,9 @@ from wongate.flows.sign_in import (
     new_token,
     recovery_hash,
     token_hash,
-    totp_place,
 )
 from wongate.store import people, sessions, tokens
+from wongate.store.sealed import API_SECRET, SECOND_FACTOR
 
 API_TOKEN_LENGTH = 30  # section 5.6
 API_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -76,7 +76,7 @@ async def enrol(platform: Platform, who: Visitor, secret: str, code: str) -> Enr
     person_id = who.person.person_id
     codes = new_recovery_codes(platform)
     token = new_token(platform)
-    sealed = platform.vault.seal(secret, place=totp_place(person_id))
+    sealed = platform.vault.seal(secret, place=SECOND_FACTOR.place_of(person_id))
 
     async def story(tx: Tx) -> None:
         now = platform.clock.now()
@@ -148,7 +148,7 @@ async def create_api_token(platform: Platform, who: Visitor) -> ApiToken:
         "".join(secrets.choice(API_ALPHABET) for _ in range(API_TOKEN_LENGTH)),
         secrets.token_urlsafe(API_SECRET_BYTES),
     )
-    sealed = platform.vault.seal(made.secret, place=_api_place(made.token))
+    sealed = platform.vault.seal(made.secret, place=API_SECRET.place_of(made.token))
 
     async def story(tx: Tx) -> None:
         now = platform.clock.now()
@@ -187,7 +187,7 @@ async def by_api_token(platform: Platform, token: str) -> TokenHolder | None:
         person = await people.load(tx, row.person_id) if row else None
         if row is None or person is None or not person.active or Right.API_TOKENS not in person.rights:
             return None
-    return TokenHolder(person, platform.vault.open(row.sealed_secret, place=_api_place(token)))
+    return TokenHolder(person, platform.vault.open(row.sealed_secret, place=API_SECRET.place_of(token)))
 
 
 async def own_api_token(platform: Platform, person_id: int) -> tokens.TokenRow | None:
@@ -203,10 +203,6 @@ async def recovery_codes_left(platform: Platform, person_id: int) -> int:
 def masked(secret: str) -> str:
     """Enough to tell one from another."""
     return f"{secret[:4]}…{secret[-2:]}"
-
-
-def _api_place(token: str) -> str:
-    return f"api_token/{token}/secret"
 
 
 async def _record(

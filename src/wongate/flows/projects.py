@@ -15,6 +15,7 @@ from wongate.flows.audit import Actor
 from wongate.flows.platform import Platform
 from wongate.store import projects
 from wongate.store.projects import ProjectRow
+from wongate.store.sealed import PROJECT_SECRET
 
 SECRET_BYTES = 32
 LOGO_SHOWN = 40  # characters of a logo in the audit log: which picture it was, not the picture
@@ -54,7 +55,7 @@ async def find(platform: Platform, project_id: int) -> Standing:
 
 
 def _standing(platform: Platform, row: ProjectRow) -> Standing:
-    secret = platform.vault.open(row.sealed_secret, place=_place(row.project_id))
+    secret = platform.vault.open(row.sealed_secret, place=PROJECT_SECRET.place_of(row.project_id))
     until = row.previous_secret_until
     return Standing(
         project_id=row.project_id,
@@ -127,7 +128,7 @@ async def reveal_secret(platform: Platform, actor: Actor, project_id: int) -> st
     async def story(tx: Tx) -> str:
         row = await _locked(tx, project_id)
         await _record(tx, actor, "project secret shown", project_id, platform.clock.now())
-        return platform.vault.open(row.sealed_secret, place=_place(project_id))
+        return platform.vault.open(row.sealed_secret, place=PROJECT_SECRET.place_of(project_id))
 
     return await platform.database.run(story)
 
@@ -142,7 +143,7 @@ async def rotate_secret(
     if not timedelta(0) <= overlap <= project_rules.OVERLAP_MAX:
         raise Unfit("Both secrets work together for at most 30 days.", "overlap")
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    sealed = platform.vault.seal(secret, place=_place(project_id))
+    sealed = platform.vault.seal(secret, place=PROJECT_SECRET.place_of(project_id))
 
     async def story(tx: Tx) -> None:
         row = await _locked(tx, project_id)
@@ -215,7 +216,3 @@ async def _record(
 def _version_of_secret(row: ProjectRow) -> str:
     """Changes with the secret and says nothing about it: the end of the text that it is sealed in."""
     return row.sealed_secret[-12:]
-
-
-def _place(project_id: int) -> str:
-    return f"project/{project_id}/secret"

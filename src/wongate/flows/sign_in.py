@@ -14,6 +14,7 @@ from wongate.flows import audit, guessing, passwords
 from wongate.flows.audit import Actor
 from wongate.flows.platform import Platform
 from wongate.store import people, sessions
+from wongate.store.sealed import SECOND_FACTOR
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +200,7 @@ async def confirm(platform: Platform, who: Visitor, code: str) -> Entered | Wron
 async def _use_code(tx: Tx, platform: Platform, person: Person, code: str, now: datetime) -> str:
     """What kind of code it was; an empty text for a wrong or used one."""
     assert person.sealed_totp is not None  # noqa: S101 - asked by the caller
-    secret = platform.vault.open(person.sealed_totp, place=totp_place(person.person_id))
+    secret = platform.vault.open(person.sealed_totp, place=SECOND_FACTOR.place_of(person.person_id))
     step = one_time.matching_step(secret, code, platform.phones.now())
     if step is not None:
         return "one-time code" if await people.take_step(tx, person.person_id, step) else ""
@@ -236,11 +237,6 @@ async def _record(
 ) -> None:
     actor = Actor(person.person_id, person.login, address, person.project_ids, confirmed)
     await audit.record(tx, actor, action, f"person/{person.person_id}", now, project_ids=person.project_ids)
-
-
-def totp_place(person_id: int) -> str:
-    """Where the seed is kept, as the vault binds it."""
-    return f"person/{person_id}/totp"
 
 
 def new_recovery_codes(platform: Platform) -> list[str]:

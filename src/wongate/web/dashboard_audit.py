@@ -51,6 +51,7 @@ ACTIONS = (
     N_("project secret shown"),
     N_("project secret rotated"),
     N_("previous project secret ended"),
+    N_("secrets sealed anew"),
     N_("callback rule added"),
     N_("callback rule changed"),
     N_("callback rule switched on"),
