@@ -12,6 +12,7 @@ from tests import books
 from tests.books import DECLINES, Past
 from tests.dashboard import OTHER_SHOP, SHOP, open_office
 
+from wongate.connections.ids import made_at_ms
 from wongate.domain.payment import FINISHED, PaymentStatus
 from wongate.flows import roll_up
 from wongate.reports import ends, register
@@ -129,6 +130,16 @@ async def every_page(tx: Any, wanted: Filter) -> list[int]:
     return found
 
 
+async def every_page_back(tx: Any, wanted: Filter, past: Past) -> list[int]:
+    """From before the first payment to the newest."""
+    found: list[int] = []
+    before = Key(min(row["created_at"] for row in past.payments) - timedelta(seconds=1), 0)
+    while rows := await register.page(tx, wanted, before=before, limit=PAGE):
+        found += [row["payment_no"] for row in reversed(rows)]
+        before = Key(rows[0]["created_at"], rows[0]["payment_no"])
+    return found
+
+
 def summed(rows: list[dict[str, Any]]) -> dict[tuple[str, str], list[int]]:
     sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for row in rows:
@@ -186,6 +197,37 @@ async def test_a_page_before_a_row_ends_where_the_row_begins(
         async with office.platform.database.read() as tx:
             page = await register.page(tx, wanted, before=key, limit=10)
         assert [row["payment_no"] for row in rows[5:15]] == [row["payment_no"] for row in page]
+
+
+def crowd(past: Past, chance: random.Random) -> None:
+    """Moves the payments together, to one a second, and their creation up to five seconds away from their numbers."""
+    begin = past.payments[0]["payment_no"]
+    for row in itertools.chain(
+        past.payments, past.operations, past.transitions, past.callbacks, past.attempts
+    ):
+        for name in {"payment_no", "sale_id", "operation_id", "callback_id"} & row.keys():
+            place, low = divmod(row[name] - begin, 1 << 12)
+            row[name] = begin + (place // 5000 << 12) + low
+    for payment in past.payments:
+        at = datetime.fromtimestamp(made_at_ms(payment["payment_no"]) / 1000, UTC)
+        payment["created_at"] = at + timedelta(seconds=chance.uniform(-4.9, 4.9))
+
+
+async def test_payments_numbered_by_clocks_that_differ_by_seconds_are_shown_in_order_of_time(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(register, "RARE", 0)
+    async with open_office(database) as office:
+        past = books.draw(SHOP, office.clock.now(), days=20, number=400)
+        crowd(past, random.Random(11))
+        await books.write(office.platform, past)
+        wanted = Filter((SHOP,), codes=DECLINES)
+        shown = [row["payment_no"] for row in expected(wanted, past)]
+        assert len(shown) > 3 * PAGE
+        assert shown != sorted(shown, reverse=True)
+        async with office.platform.database.read() as tx:
+            assert shown == await every_page(tx, wanted)
+            assert shown[::-1] == await every_page_back(tx, wanted, past)
 
 
 @pytest.mark.parametrize("zone", ["Asia/Seoul", "Asia/Kolkata", "America/New_York", "Australia/Lord_Howe"])

@@ -16,7 +16,7 @@ from wongate.flows import audit
 from wongate.flows.audit import Actor
 from wongate.flows.deliver import HEADERS, kept_text
 from wongate.flows.platform import Platform
-from wongate.reports import register
+from wongate.reports import callback_range
 from wongate.reports.register import Filter
 from wongate.store import callbacks, resends
 from wongate.store.callbacks import Due, Sent
@@ -64,7 +64,7 @@ async def ask_for_range(platform: Platform, actor: Actor, wanted: Filter, states
 
     async def story(tx: Tx) -> int:
         now = platform.clock.now()
-        found = await register.callbacks_in(tx, wanted, sorted(states))
+        found = await callback_range.callbacks_in(tx, wanted, sorted(states))
         number = await resends.ask(tx, found, now)
         if number:
             concerned = sorted({project_id for project_id, _, _ in found})

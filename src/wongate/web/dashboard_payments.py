@@ -11,7 +11,7 @@ from wongate.domain.refusal import Unfit
 from wongate.domain.rights import RESENDING, Right
 from wongate.flows import resend, saved
 from wongate.flows.sale import operation_in
-from wongate.reports import register
+from wongate.reports import callback_range, register
 from wongate.reports.register import PAGE, Filter, Row
 from wongate.web import dashboard_filters as filters
 from wongate.web import words as catalogue
@@ -259,7 +259,7 @@ class Payments:
         asked = Asked.of(visit.request.query_params.multi_items())
         wanted = filters.own_filter(visit, asked)
         async with self._platform.database.read() as tx:
-            counted = await register.callbacks_by_state(tx, wanted)
+            counted = await callback_range.callbacks_by_state(tx, wanted)
         return self._page(
             visit, "payments_resend.html", asked=asked, counted=counted, home=HOME, back=asked.url(HOME)
         )
