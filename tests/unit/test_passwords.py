@@ -1,7 +1,10 @@
+import asyncio
+import threading
+
 import pytest
 
 from wongate.domain.passwords import Weakness, weakness
-from wongate.flows.passwords import common_passwords, hashed, is_outdated
+from wongate.flows.passwords import common_passwords, fits, hashed, is_outdated
 
 COMMON = common_passwords()
 
@@ -44,3 +47,16 @@ async def test_two_hashes_of_one_password_differ_and_carry_their_parameters() ->
     assert first.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert not is_outdated(first)
     assert is_outdated(first.replace("m=19456", "m=9728"))
+
+
+def test_many_hashes_at_once_take_two_threads_in_any_event_loop() -> None:
+    """A server has one loop, commands and tests one after another: those that wait belong to none."""
+
+    async def many() -> list[bool]:
+        known = await hashed("correct horse battery staple")
+        wished = ["correct horse battery staple", "another one", "a third one", "a fourth one"]
+        return await asyncio.gather(*(fits(password, known) for password in wished))
+
+    for _ in range(2):
+        assert [True, False, False, False] == asyncio.run(many())
+    assert sum(thread.name.startswith("password") for thread in threading.enumerate()) in (1, 2)
