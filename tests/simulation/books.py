@@ -290,6 +290,7 @@ def _refunds_in_both(snapshot: Snapshot, payment: Row, sale: Row) -> Found:
     named = defaultdict(list)
     for cancel in done:
         named[cancel.cancel_moid].append(cancel.amount)
+    _reckon_equals(snapshot, payment, sale, named)
     for refund in snapshot.refunds(payment):
         amounts = named.pop(f"{sale['order_number']}R{refund['operation_id']}", [])
         what = f"{payment['payment_id']}: refund {refund['operation_id']} ({refund['amount']}, {refund['stage']})"
@@ -307,6 +308,20 @@ def _refunds_in_both(snapshot: Snapshot, payment: Row, sale: Row) -> Found:
                 "I3",
                 f"{payment['payment_id']}: the provider cancelled {amounts} as {name}, which we do not know",
             )
+
+
+def _reckon_equals(snapshot: Snapshot, payment: Row, sale: Row, named: dict[str, list[int]]) -> None:
+    """Of equal refunds the provider's list tells how many were done: the cancel of one that was declined in favour of another,
+    and that one has none of its own, is the other's."""
+    refunds = {refund["operation_id"]: refund for refund in snapshot.refunds(payment)}
+    for number, refund in refunds.items():
+        equal = refunds.get(refund["details"].get("equal_done"))
+        name = f"{sale['order_number']}R{number}"
+        if equal is None or refund["status"] != "decline" or name not in named:
+            continue
+        theirs = f"{sale['order_number']}R{equal['operation_id']}"
+        if equal["amount"] == refund["amount"] and equal["status"] == "success" and theirs not in named:
+            named[theirs] = named.pop(name)
 
 
 def acknowledged(world: "World", snapshot: Snapshot) -> Found:

@@ -14,6 +14,7 @@ from wongate.domain.outcome import Approved, Declined, NotSent, Standing, Unansw
 from wongate.flows import approve, deliver, give_back, notice, refund, sale, settle, settle_by_list
 from wongate.providers.nicepay import client
 from wongate.store import callbacks, payments
+from wongate.store.written import Written, write
 
 # --- locks and transactions -------------------------------------------------------------------------------------------------
 
@@ -61,16 +62,16 @@ async def settle_in_two(self: settle.Door, changes: Any) -> Any:
 
     async def story(tx: Any) -> tuple[list[Any], list[Any]]:
         cases = await self._cases(tx, changes)
-        written = payments.Written()
+        written = Written()
         results = [settle._decide(change, cases, written) for change in changes]
         await settle.open_lanes(self._platform, tx, written.callbacks)
         late, written.callbacks = written.callbacks, []
-        await payments.write(tx, written)
+        await write(tx, written)
         return results, late
 
     results, late = await self._platform.database.run(story)
     if late:
-        await self._platform.database.run(lambda tx: payments.write(tx, payments.Written(callbacks=late)))
+        await self._platform.database.run(lambda tx: write(tx, Written(callbacks=late)))
     return results
 
 
@@ -142,7 +143,7 @@ _door_settle = settle.Door.settle
 
 
 async def late_returns_count(
-    self: settle.Door, project: Any, payment_no: int, decide: Callable[[Any], Any]
+    self: settle.Door, project: Any, payment_no: int, decide: Callable[[Any], Any], seen: Any = None
 ) -> Any:
     def earlier(case: settle.Case) -> Any:
         limit_at = case.sale.limit_at
@@ -150,7 +151,7 @@ async def late_returns_count(
             case.now = min(case.now, limit_at - timedelta(seconds=1))
         return decide(case)
 
-    return await _door_settle(self, project, payment_no, earlier)
+    return await _door_settle(self, project, payment_no, earlier, seen)
 
 
 async def expire_late(platform: Any, door: Any, project: Any, operation: Any) -> None:
@@ -244,6 +245,20 @@ async def as_of_now(platform: Any, door: Any, actor: Any, listed: Any, since: An
 
 def not_done_if_in_doubt(amounts: Any, gone: int) -> frozenset[int]:
     return frozenset(number for number, amount in amounts.items() if amount == gone)
+
+
+def equal_ones_sent_again(case: settle.Case, operation: Any, equal: int, word: str) -> Any:
+    return give_back.settle_unknown(case, operation, done=False, word=word)
+
+
+async def an_equal_refund_done_behind_a_lost_one(world: Any) -> None:
+    """The first never arrives. The second goes past it an hour later; it is done, and its answer is lost."""
+    for fault in ({"kind": "reset"}, {"kind": "reset", "committed": True}):
+        world.provider.sim.faults.arm({"on": "cancel", **fault})
+    await world.merchant.sell(10_000)
+    await asyncio.sleep(9000)
+    await world.bookkeeper.settle()
+    await asyncio.sleep(600)
 
 
 # --- callbacks and notices ----------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Liveness: what must have come to its end some time after the last fault, and what may still be open."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tests.simulation.books import LISTED_SALE, Found, Row, Snapshot
@@ -57,7 +57,7 @@ def open_refunds(world: "World") -> list[Row]:
 
 def told_by_books(world: "World") -> Found:
     """Refunds that are open although what the provider has left of the payment tells of them: a timer of the operator's leaves
-    none. One that takes all that was left an inquiry tells of, and two of one amount are like each other."""
+    none. One that takes all that was left an inquiry tells of, and of two of one amount it does not matter which was done."""
     snapshot = Snapshot(world)
     for payment in snapshot.payments:
         unknown = [refund for refund in snapshot.refunds(payment) if refund["stage"] == "asking"]
@@ -66,16 +66,17 @@ def told_by_books(world: "World") -> Found:
             continue
         done = sum(refund["amount"] for refund in snapshot.refunds(payment) if refund["status"] == "success")
         kept = sale["amount"] - done
-        ways = _ways(
-            [refund["amount"] for refund in unknown], kept - snapshot.theirs[sale["order_number"]].remain
-        )
-        if ways == 1 and all(refund["amount"] != kept for refund in unknown):
+        gone = kept - snapshot.theirs[sale["order_number"]].remain
+        ways = set(_ways(sorted(refund["amount"] for refund in unknown), gone))
+        if len(ways) == 1 and all(refund["amount"] != kept for refund in unknown):
             names = [refund["operation_id"] for refund in unknown]
             yield "liveness", f"refunds {names} are open, the provider's books tell of them"
 
 
-def _ways(amounts: Sequence[int], gone: int) -> int:
-    """In how many ways some of these amounts add up to what has gone."""
+def _ways(amounts: Sequence[int], gone: int) -> Iterator[tuple[int, ...]]:
+    """Which of these amounts add up to what has gone."""
     if not amounts:
-        return int(gone == 0)
-    return _ways(amounts[1:], gone) + _ways(amounts[1:], gone - amounts[0])
+        yield from [()] if gone == 0 else []
+        return
+    yield from _ways(amounts[1:], gone)
+    yield from ((amounts[0], *others) for others in _ways(amounts[1:], gone - amounts[0]))

@@ -256,6 +256,16 @@ MUTATIONS = (
         seed=4,
     ),
     Mutation(
+        "what may be the done one of two equal refunds is sent again",
+        [(settle_by_list, "decline_for_equal", breakages.equal_ones_sent_again)],
+        course={
+            "story": breakages.an_equal_refund_done_behind_a_lost_one,
+            "payer": ("card", "once"),
+            "refunds": "two equal partials",
+        },
+        seed=5,
+    ),
+    Mutation(
         "a ledger entry is forgotten",
         [(ledger, "entry", breakages.refunds_unentered)],
         course={"refunds": "full"},

@@ -96,17 +96,26 @@ def test_each_transaction_is_judged_on_its_own():
         ([300, 200], 500, [0, 1]),
         ([300, 200], 200, [1]),
         ([300, 200], 0, []),
-        ([300, 300], 300, None),
+        ([300, 300], 0, []),
+        ([300, 300], 300, [0]),
         ([300, 300], 600, [0, 1]),
         ([300, 200, 100], 300, None),
         ([300, 200, 100], 400, [0, 2]),
+        ([200, 300, 200, 300], 500, [0, 1]),
+        ([300, 300, 300], 600, [0, 1]),
+        ([300, 300, 600], 600, None),
+        ([300, 300, 200], 200, [2]),
     ],
 )
-def test_what_has_gone_back_fits_one_combination_or_tells_nothing(
+def test_what_has_gone_back_fits_one_combination_of_amounts_or_tells_nothing(
     amounts: list[int], gone: int, done: list[int] | None
 ):
     expected = None if done is None else frozenset(done)
     assert expected == carried_out(dict(enumerate(amounts)), gone)
+
+
+def test_of_equal_cancels_the_lowest_numbers_count_as_done_in_whatever_order_they_come():
+    assert frozenset({7, 8}) == carried_out({9: 300, 7: 300, 8: 300}, 600)
 
 
 def test_more_cancels_than_can_be_weighed_tell_nothing():

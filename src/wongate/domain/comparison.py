@@ -87,17 +87,19 @@ def left_in_list(theirs: Mapping[str, Theirs], reference: str, order_number: str
 def carried_out(amounts: Mapping[int, int], gone: int) -> frozenset[int] | None:
     """Which cancels of unknown outcome (their numbers, and won) were done when `gone` won went back beside the known ones.
 
-    None when no combination fits, or more than one.
+    Of equal amounts the lowest numbers count as done: nobody's money differs by it. None when no combination fits, or several
+    of different amounts.
     """
     if len(amounts) > TOGETHER_MAX:
         return None
     fitting = [
-        frozenset(done)
+        done
         for count in range(len(amounts) + 1)
-        for done in combinations(amounts, count)
+        for done in combinations(sorted(amounts), count)
         if sum(amounts[number] for number in done) == gone
     ]
-    return fitting[0] if len(fitting) == 1 else None
+    ways = {tuple(sorted(amounts[number] for number in done)) for done in fitting}
+    return frozenset(fitting[0]) if len(ways) == 1 else None
 
 
 def _agree(sale: Ours, told: Theirs | None) -> bool:

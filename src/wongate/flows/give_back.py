@@ -224,6 +224,18 @@ def settle_unknown(case: Case, refund: Operation, *, done: bool, word: str) -> O
     return refund
 
 
+def decline_for_equal(case: Case, refund: Operation, equal: int, word: str) -> Operation:
+    """Of this refund and the `equal` one, which counts as done, one was done, and `word` does not tell which.
+
+    It is not sent again: a late answer to its first cancel, or a notice of it, could not be told from one of the second.
+    """
+    details = {**refund.details, "equal_done": equal}
+    code = refund.details.get("refused", codes.GENERAL_DECLINE)
+    refund = case.move(refund, Event.DECLINED, code=code, details=details, note=word)
+    wake_next(case)
+    return refund
+
+
 def _hold_refusal(case: Case, refund: Operation, refusal: Declined) -> None:
     """Kept until the truth about the cancels before it is certain; none is sent any more."""
     details = {

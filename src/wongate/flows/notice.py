@@ -185,6 +185,8 @@ def _settled_by_notice(case: Case, refund: Operation) -> str | None:
         return "settled"
     if refund.status not in FINAL:
         return None
+    if "equal_done" in refund.details:
+        return "an equal refund counts as done in its place"
     if refund.status is Status.DECLINE:
         case.alarm(refund, OUTSIDE)
         return "carried out although it was declined"

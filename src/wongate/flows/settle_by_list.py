@@ -1,14 +1,14 @@
 """`wongate reconcile --settle`: a list of the provider's settles refunds of unknown outcome.
 
 No message of the provider's API tells of a lone partial cancel (N-11). Its own books do: what they leave of the payment fits only
-one of "done" and "not done", like the remainder after a later cancel (N-12).
+one of "done" and "not done", like the remainder after a later cancel (N-12). Of equal refunds they tell how many were done.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from wongate.domain.comparison import Theirs, carried_out, left_in_list
 from wongate.domain.lifecycle import Kind, Stage, Status
@@ -17,7 +17,7 @@ from wongate.domain.payment import Operation, Payment, Project
 from wongate.domain.refusal import Unfit
 from wongate.flows import by_hand
 from wongate.flows.audit import Actor
-from wongate.flows.give_back import QUIET_AFTER, is_quiet, settle_unknown
+from wongate.flows.give_back import QUIET_AFTER, decline_for_equal, is_quiet, settle_unknown
 from wongate.flows.platform import Platform
 from wongate.flows.settle import Case, Door
 from wongate.store import comparisons, payments
@@ -34,6 +34,7 @@ class End(StrEnum):
     DONE = "done"
     SENT_AGAIN = "not done: sent again"
     DECLINED = "not done: declined, as the provider had refused"
+    EQUAL_DONE = "declined: it or an equal one was done, and that one counts as done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,14 @@ class Settled:
     operation_id: int
     amount: int
     end: End
+
+
+class Verdict(NamedTuple):
+    """What the list says of one refund. `equal`: another of the same amount, which counts as done; the list does not tell the
+    two apart."""
+
+    done: bool
+    equal: int | None = None
 
 
 async def settle_open_refunds(
@@ -85,7 +94,7 @@ async def _settle_payment(
     verdicts = _verdicts(payment, operations, listed)
     for operation in operations:
         if operation.operation_id in verdicts:
-            after = _deed(operation, listed, done=verdicts[operation.operation_id])
+            after = _deed(operation, listed, verdicts[operation.operation_id])
             await by_hand.record(platform, actor, payment, "refund settled by list", after)
     return await _book(door, project, payment, operations, listed) if verdicts else []
 
@@ -102,7 +111,7 @@ async def _book(
             return []
         verdicts = _verdicts(case.payment, operations, listed)
         return [
-            _settle(case, case.operations[number], listed, done=done) for number, done in verdicts.items()
+            _settle(case, case.operations[number], listed, verdict) for number, verdict in verdicts.items()
         ]
 
     return await door.settle(project, payment.payment_no, decide)
@@ -113,8 +122,8 @@ def _attempts(operations: Iterable[Operation]) -> dict[int, int]:
     return {operation.operation_id: operation.seq for operation in operations}
 
 
-def _verdicts(payment: Payment, operations: Iterable[Operation], listed: ProviderList) -> dict[int, bool]:
-    """Done or not, by refund; none while the list does not tell. One that takes all that is left an inquiry tells of, so it is
+def _verdicts(payment: Payment, operations: Iterable[Operation], listed: ProviderList) -> dict[int, Verdict]:
+    """By refund; none while the list does not tell. One that takes all that is left an inquiry tells of, so it is
     left alone."""
     by_id = {operation.operation_id: operation for operation in operations}
     refunds = [operation for operation in by_id.values() if operation.kind is Kind.REFUND]
@@ -125,7 +134,13 @@ def _verdicts(payment: Payment, operations: Iterable[Operation], listed: Provide
     if left is None or kept in unknown.values() or not all(_is_listed(r, listed) for r in refunds):
         return {}
     done = carried_out(unknown, kept - left)
-    return {} if done is None else {number: number in done for number in unknown}
+    if done is None:
+        return {}
+    counted = {unknown[number]: number for number in sorted(done, reverse=True)}
+    return {
+        number: Verdict(number in done, None if number in done else counted.get(amount))
+        for number, amount in unknown.items()
+    }
 
 
 def _is_listed(refund: Operation, listed: ProviderList) -> bool:
@@ -138,7 +153,7 @@ def _is_listed(refund: Operation, listed: ProviderList) -> bool:
     return refund.stage is Stage.RESERVED
 
 
-def _settle(case: Case, refund: Operation, listed: ProviderList, *, done: bool) -> Settled:
+def _settle(case: Case, refund: Operation, listed: ProviderList, verdict: Verdict) -> Settled:
     told = listed.theirs[case.sale.reference]
     until = listed.complete_until.isoformat()
     case.note(
@@ -152,16 +167,25 @@ def _settle(case: Case, refund: Operation, listed: ProviderList, *, done: bool) 
             verdict=f"{told.amount:,} won left",
         ),
     )
-    settled = settle_unknown(case, refund, done=done, word=WORD)
-    end = End.DONE if done else End.DECLINED if settled.stage is Stage.DONE else End.SENT_AGAIN
+    end = _end(case, refund, verdict)
     return Settled(refund.project_id, case.payment.payment_id, refund.operation_id, refund.amount, end)
 
 
-def _deed(refund: Operation, listed: ProviderList, *, done: bool) -> dict[str, Any]:
+def _end(case: Case, refund: Operation, verdict: Verdict) -> End:
+    if verdict.equal is not None:
+        decline_for_equal(case, refund, verdict.equal, WORD)
+        return End.EQUAL_DONE
+    settled = settle_unknown(case, refund, done=verdict.done, word=WORD)
+    if verdict.done:
+        return End.DONE
+    return End.DECLINED if settled.stage is Stage.DONE else End.SENT_AGAIN
+
+
+def _deed(refund: Operation, listed: ProviderList, verdict: Verdict) -> dict[str, Any]:
     return {
         "operation_id": refund.operation_id,
         "seq": refund.seq,
-        "outcome": "done" if done else "not done",
+        "outcome": "done" if verdict.done else "not done" if verdict.equal is None else "an equal one done",
         "list": listed.source,
         "complete_until": listed.complete_until.isoformat(),
     }
