@@ -14,7 +14,6 @@ from wongate.domain.outcome import Approved, Declined, NotSent, Standing, Unansw
 from wongate.flows import approve, deliver, give_back, notice, refund, sale, settle, settle_by_list
 from wongate.providers.nicepay import client
 from wongate.store import callbacks, payments
-from wongate.store.written import Written, write
 
 # --- locks and transactions -------------------------------------------------------------------------------------------------
 
@@ -62,16 +61,16 @@ async def settle_in_two(self: settle.Door, changes: Any) -> Any:
 
     async def story(tx: Any) -> tuple[list[Any], list[Any]]:
         cases = await self._cases(tx, changes)
-        written = Written()
+        written = payments.Written()
         results = [settle._decide(change, cases, written) for change in changes]
         await settle.open_lanes(self._platform, tx, written.callbacks)
         late, written.callbacks = written.callbacks, []
-        await write(tx, written)
+        await payments.write(tx, written)
         return results, late
 
     results, late = await self._platform.database.run(story)
     if late:
-        await self._platform.database.run(lambda tx: write(tx, Written(callbacks=late)))
+        await self._platform.database.run(lambda tx: payments.write(tx, payments.Written(callbacks=late)))
     return results
 
 
@@ -143,7 +142,7 @@ _door_settle = settle.Door.settle
 
 
 async def late_returns_count(
-    self: settle.Door, project: Any, payment_no: int, decide: Callable[[Any], Any], seen: Any = None
+    self: settle.Door, project: Any, payment_no: int, decide: Callable[[Any], Any]
 ) -> Any:
     def earlier(case: settle.Case) -> Any:
         limit_at = case.sale.limit_at
@@ -151,7 +150,7 @@ async def late_returns_count(
             case.now = min(case.now, limit_at - timedelta(seconds=1))
         return decide(case)
 
-    return await _door_settle(self, project, payment_no, earlier, seen)
+    return await _door_settle(self, project, payment_no, earlier)
 
 
 async def expire_late(platform: Any, door: Any, project: Any, operation: Any) -> None:
