@@ -55,7 +55,9 @@ def test_many_hashes_at_once_take_two_threads_in_any_event_loop() -> None:
     async def many() -> list[bool]:
         known = await hashed("correct horse battery staple")
         wished = ["correct horse battery staple", "another one", "a third one", "a fourth one"]
-        return await asyncio.gather(*(fits(password, known) for password in wished))
+        fitting = await asyncio.gather(*(fits(password, known) for password in wished))
+        assert None is asyncio.get_running_loop()._default_executor, "hashed where everything else waits"  # type: ignore[attr-defined]
+        return fitting
 
     for _ in range(2):
         assert [True, False, False, False] == asyncio.run(many())

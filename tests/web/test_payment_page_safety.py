@@ -273,7 +273,7 @@ async def test_bodies_have_a_limit(open_world: OpenWorld):
             answer = await ask(
                 world.app, "POST", path, raw, {"content-type": "application/x-www-form-urlencoded"}
             )
-            assert 400 == answer.status, path
+            assert 413 == answer.status, path
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "application/json", ""])

@@ -13,7 +13,7 @@ import wongate.web
 from wongate.web.words import Words, moment, won
 
 WEB = Path(wongate.web.__file__).parent
-SOURCES = ["results.py", "checkout.py", "payment_page.py"]
+SOURCES = ["results.py", "checkout.py", "payment_page.py", "trouble.py"]
 _IN_TEMPLATE = re.compile(r'\b_\("((?:[^"\\]|\\.)*)"')
 
 

@@ -6,7 +6,7 @@ with it, so it appears in our own URLs only and never in a merchant's.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -46,6 +46,7 @@ from wongate.web.pages import StrictTransport, is_framed, language_of, show
 from wongate.web.payment_page import PaymentPage
 from wongate.web.results import result_words
 from wongate.web.shared_files import serve
+from wongate.web.trouble import END_CONNECTION, broken, in_trouble, lost, refused, unavailable
 from wongate.web.violations import Violations
 from wongate.web.words import moment, words
 
@@ -88,18 +89,18 @@ class Checkout:
         """
         provider = self._platform.providers.get(request.path_params["provider"])
         if provider is None:
-            return self.lost(request)
+            return lost(request)
         form, payment = None, None
         if request.method == "POST":
             form = provider.read_form(await read_body(request.scope, request.receive, RETURN_MAX))
         try:
             found = await sale.find_by_token(self._platform, request.path_params["token"])
             if found is None:
-                return self.lost(request)
+                return lost(request)
             if form is not None:
                 payment = await approve.customer_returned(self._platform, self._door, *found, form)
         except (Unavailable, Overloaded):
-            return self._trouble(request, 503, again_after_s=5, resend=form)
+            return in_trouble(request, 503, again_after_s=5, resend=form)
         return await self._sent_on(request, *found, payment)
 
     async def _sent_on(
@@ -121,7 +122,7 @@ class Checkout:
         """Waits, or shows the result, or sends the payer on to the merchant."""
         standing = await self._find(request)
         if standing is None:
-            return self.lost(request)
+            return lost(request)
         project, payment = standing.project, standing.payment
         if payment.source != "page" and (url := landing_url(project, payment)):
             return _go(url)
@@ -215,7 +216,7 @@ class Checkout:
         """To the window once more."""
         standing = await self._find(request)
         if standing is None:
-            return self.lost(request)
+            return lost(request)
         operation = _sale_of(standing)
         form = await paying.open_window(self._platform, self._door, standing.project, operation)
         return self._hand_over(request, standing, operation.request_id, sale.return_token(operation), form)
@@ -224,7 +225,7 @@ class Checkout:
         """E-43: a further attempt."""
         standing = await self._find(request)
         if standing is None:
-            return self.lost(request)
+            return lost(request)
         operation = _sale_of(standing)
         attempt = await paying.try_again(self._platform, self._door, standing.project, operation)
         if attempt is None:
@@ -234,7 +235,7 @@ class Checkout:
     async def cancel(self, request: Request) -> Response:
         standing = await self._find(request)
         if standing is None:
-            return self.lost(request)
+            return lost(request)
         operation = _sale_of(standing)
         await paying.give_up(self._platform, self._door, standing.project, operation)
         return _go(f"/result/{sale.return_token(operation)}")
@@ -262,7 +263,10 @@ class Checkout:
         name = request.path_params["provider"]
         if name not in self._platform.providers:
             return PlainTextResponse("FAIL", status_code=404)
-        raw = await read_body(request.scope, request.receive, RETURN_MAX)
+        try:
+            raw = await read_body(request.scope, request.receive, RETURN_MAX)
+        except Refused as error:
+            return PlainTextResponse("FAIL", status_code=error.http_status, headers=END_CONNECTION)
         form = self._platform.providers[name].read_form(raw)
         kept = await notice.receive(
             self._platform, name, form, caller_ip(request.scope, self._trusted_proxies)
@@ -292,44 +296,6 @@ class Checkout:
             own_url=f"/result/{sale.return_token(_sale_of(standing))}",
             frame_mode=frame_mode if frame_mode in FRAMES else "",
             **values,
-        )
-
-    def lost(self, request: Request, _error: Exception | None = None) -> Response:
-        language = language_of(request)
-        say = words("checkout", language).gettext
-        return show(
-            request,
-            "notice.html",
-            language=language,
-            http_status=404,
-            heading=say("There is no payment here"),
-            text=say("Please go back to the shop and start again."),
-            again_after_s=0,
-            resend=None,
-        )
-
-    def unavailable(self, request: Request, _error: Exception | None = None) -> Response:
-        return self._trouble(request, 503, again_after_s=5)
-
-    def broken(self, request: Request, _error: Exception | None = None) -> Response:
-        return self._trouble(request, 500, again_after_s=0)
-
-    def _trouble(
-        self, request: Request, http_status: int, again_after_s: int, resend: Mapping[str, str] | None = None
-    ) -> Response:
-        """Only a page that was asked for by GET may ask for itself again; `resend` is a form to be sent here once more."""
-        language = language_of(request)
-        say = words("checkout", language).gettext
-        return show(
-            request,
-            "notice.html",
-            language=language,
-            http_status=http_status,
-            heading=say("Something went wrong on our side"),
-            text=say("Your payment is safe. Please try once more in a moment."),
-            again_after_s=again_after_s if request.method == "GET" else 0,
-            resend=resend,
-            own_url=request.url.path,
         )
 
 
@@ -362,13 +328,13 @@ def checkout(platform: Platform, intake: Intake, door: Door, trusted_proxies: Se
             Route("/shared/{name}", serve, methods=["GET"]),
         ],
         exception_handlers={
-            404: around.lost,
-            405: around.lost,
-            Refused: around.lost,
-            ClientGone: around.lost,
-            Unavailable: around.unavailable,
-            Overloaded: around.unavailable,
-            500: around.broken,
+            404: lost,
+            405: lost,
+            Refused: refused,
+            ClientGone: lost,
+            Unavailable: unavailable,
+            Overloaded: unavailable,
+            500: broken,
         },
     )
     return StrictTransport(pages) if platform.page_url.startswith("https://") else pages

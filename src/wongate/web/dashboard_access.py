@@ -26,15 +26,13 @@ from wongate.flows.platform import Platform
 from wongate.flows.sign_in import Entered, Visitor, Wait
 from wongate.web import security
 from wongate.web.http import ClientGone, caller_ip, read_body
+from wongate.web.trouble import BODY_UNREAD, END_CONNECTION
 from wongate.web.uploads import Upload, read_multipart
 
 log = logging.getLogger(__name__)
 
 FORM_MAX = 256 * 1024
 """Bytes of a form: the longest, a callback rule beside a page's settings, is under 20 KB."""
-
-BODY_UNREAD = frozenset({408, 413})
-"""The connection ends with these answers: what is still to come of the body is nobody's."""
 
 PROJECT_FIELDS = ("project_id", "project_ids")
 CARRIED_FIELD = "query"
@@ -167,7 +165,7 @@ class Guard:
             response.headers.update(security.headers(visit.nonce, secure=self._secure))
             response.headers["X-Request-Id"] = visit.request_id
             if response.status_code in BODY_UNREAD:
-                response.headers["Connection"] = "close"
+                response.headers.update(END_CONNECTION)
             if visit.token:
                 security.set_cookie(response, visit.token, secure=self._secure)
             return response

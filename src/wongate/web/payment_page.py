@@ -26,6 +26,7 @@ from wongate.flows.sale import Accepted, Intake
 from wongate.web.deadline import deadline
 from wongate.web.http import caller_ip, read_body
 from wongate.web.pages import frame_origins, is_framed, language_of, show
+from wongate.web.trouble import BODY_UNREAD, END_CONNECTION
 from wongate.web.words import LANGUAGES
 
 log = logging.getLogger(__name__)
@@ -151,7 +152,10 @@ class PaymentPage:
         return RedirectResponse(f"/result/{token}", status_code=303, headers={"Cache-Control": "no-store"})
 
     async def _refused(self, request: Request, refused: Refused, parameters: Parameters) -> Response:
-        """E-27: the code and no data. Shown in a frame only where the project allows it, known or not."""
+        """E-27: the code and no data. Shown in a frame only where the project allows it, known or not. A body that was not read
+        has a page of its own."""
+        if refused.http_status in BODY_UNREAD:
+            raise refused
         log.info("page refused", extra={"code": refused.code, "field": refused.field or ""})
         return show(
             request,
@@ -176,7 +180,10 @@ class PaymentPage:
         try:
             parameters = await _unsigned(request)
         except Refused as refused:
-            return JSONResponse({"errors": [_error(refused.code, refused.field or "")]}, status_code=400)
+            errors = {"errors": [_error(refused.code, refused.field or "")]}
+            if refused.http_status in BODY_UNREAD:
+                return JSONResponse(errors, status_code=refused.http_status, headers=END_CONNECTION)
+            return JSONResponse(errors, status_code=400)
         found = page_requests.validate(parameters)
         if not found:
             return JSONResponse({})
