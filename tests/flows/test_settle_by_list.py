@@ -278,9 +278,9 @@ class OvertakenDoor(Door):
         super().__init__(world.platform)
         self._meanwhile = meanwhile
 
-    async def settle(self, project: Any, payment_no: int, decide: Any) -> Any:
+    async def settle(self, project: Any, payment_no: int, decide: Any, seen: Any = None) -> Any:
         await self._meanwhile()
-        return await super().settle(project, payment_no, decide)
+        return await super().settle(project, payment_no, decide, seen)
 
 
 async def test_what_somebody_has_booked_since_the_look_stays_booked(open_world: OpenWorld):

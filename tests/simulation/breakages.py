@@ -11,9 +11,10 @@ from wongate.domain import codes, ledger
 from wongate.domain import payment as nouns
 from wongate.domain.lifecycle import Event, Kind, Stage, Status
 from wongate.domain.outcome import Approved, Declined, NotSent, Standing, Unanswered
-from wongate.flows import approve, deliver, give_back, notice, refund, sale, settle, settle_by_list
+from wongate.flows import approve, deliver, give_back, notice, refund, sale, settle, settle_by_list, tell
 from wongate.providers.nicepay import client
-from wongate.store import callbacks, payments
+from wongate.store import callbacks, payments, seen
+from wongate.store.written import Written, write
 
 # --- locks and transactions -------------------------------------------------------------------------------------------------
 
@@ -61,17 +62,27 @@ async def settle_in_two(self: settle.Door, changes: Any) -> Any:
 
     async def story(tx: Any) -> tuple[list[Any], list[Any]]:
         cases = await self._cases(tx, changes)
-        written = payments.Written()
+        written = Written()
         results = [settle._decide(change, cases, written) for change in changes]
-        await settle.open_lanes(self._platform, tx, written.callbacks)
+        await tell.open_lanes(self._platform, tx, written.callbacks)
         late, written.callbacks = written.callbacks, []
-        await payments.write(tx, written)
+        await write(tx, written)
         return results, late
 
     results, late = await self._platform.database.run(story)
     if late:
-        await self._platform.database.run(lambda tx: payments.write(tx, payments.Written(callbacks=late)))
+        await self._platform.database.run(lambda tx: write(tx, Written(callbacks=late)))
     return results
+
+
+_write_if_unchanged = seen.write_if_unchanged
+
+
+async def write_in_any_case(tx: Any, before: Any, written: Any) -> int | None:
+    """The versions of the rows are not compared."""
+    return await _write_if_unchanged(
+        _Rewritten(tx, "WHERE p.xmin = s.version ", "o.xmin = s.version AND "), before, written
+    )
 
 
 async def answered_at_once(self: sale.Intake, wanted: sale.Wanted) -> tuple[sale.NewSale, bool]:
@@ -142,7 +153,7 @@ _door_settle = settle.Door.settle
 
 
 async def late_returns_count(
-    self: settle.Door, project: Any, payment_no: int, decide: Callable[[Any], Any]
+    self: settle.Door, project: Any, payment_no: int, decide: Callable[[Any], Any], seen: Any = None
 ) -> Any:
     def earlier(case: settle.Case) -> Any:
         limit_at = case.sale.limit_at
@@ -150,7 +161,7 @@ async def late_returns_count(
             case.now = min(case.now, limit_at - timedelta(seconds=1))
         return decide(case)
 
-    return await _door_settle(self, project, payment_no, earlier)
+    return await _door_settle(self, project, payment_no, earlier, seen)
 
 
 async def expire_late(platform: Any, door: Any, project: Any, operation: Any) -> None:
@@ -263,7 +274,7 @@ async def an_equal_refund_done_behind_a_lost_one(world: Any) -> None:
 # --- callbacks and notices ----------------------------------------------------------------------------------------------------
 
 _callback_rows, _judge, _send, _inquire = (
-    settle.callback_rows,
+    tell.callback_rows,
     deliver.judge,
     deliver.Delivery._send,
     client.Nicepay.inquire,

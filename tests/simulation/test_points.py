@@ -12,9 +12,9 @@ from tests.simulation.postgres import Postgres
 from tests.simulation.scenarios import SCENARIOS, Scenario
 from tests.simulation.test_simulation import figures, simulated
 
-from wongate.domain.payment import Operation, Project
 from wongate.flows import approve
 from wongate.flows.platform import Platform
+from wongate.flows.sale import Found
 
 
 def test_no_crash_at_any_seam_loses_or_doubles_money(record_property: Any):
@@ -49,13 +49,11 @@ NEW_SEAMS = ("commit", "committed", "call provider", "provider answered")
 _customer_returned = approve.customer_returned
 
 
-async def _with_more_to_do(
-    platform: Platform, door: Any, project: Project, operation: Operation, *others: Any
-) -> None:
+async def _with_more_to_do(platform: Platform, door: Any, found: Found, form: Any) -> None:
     """As if somebody had written one commit and one outside call more, and told no test."""
-    await platform.database.run(lambda tx: tx.execute("UPDATE payment SET flag = flag"))
-    await platform.provider(project).inquire(project.account, "wongate01m01012603021200990000")
-    await _customer_returned(platform, door, project, operation, *others)
+    await platform.database.run(lambda tx: tx.execute("UPDATE project SET name = name"))
+    await platform.provider(found.project).inquire(found.project.account, "wongate01m01012603021200990000")
+    await _customer_returned(platform, door, found, form)
 
 
 def test_a_run_that_never_reaches_its_seam_fails(postgres: Postgres):

@@ -62,7 +62,7 @@ class Database:
 
     def __init__(self, pool: Any, seam: Callable[[str], None] | None = None, *, spread: bool = False) -> None:
         self._pool = pool
-        self._spread = spread
+        self.spread = spread
         self.seam = seam or (lambda name: None)
 
     @classmethod
@@ -152,7 +152,7 @@ class Database:
         `one_statement` says that the story is a single one wherever tables are not spread over servers. Raises Unavailable
         when it does not come through in five tries.
         """
-        alone = one_statement and not self._spread
+        alone = one_statement and not self.spread
         for attempt in range(1, TRIES + 1):
             try:
                 async with self.statement() if alone else self.transaction() as tx:

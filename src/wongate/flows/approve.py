@@ -21,7 +21,7 @@ from wongate.domain.outcome import (
 from wongate.domain.payment import Operation, Payment, Project
 from wongate.flows import reconcile, rungs
 from wongate.flows.platform import Platform
-from wongate.flows.sale import order_numbers
+from wongate.flows.sale import Found, order_numbers
 from wongate.flows.settle import Case, Door
 
 CALL_LEASE = timedelta(seconds=60)
@@ -30,18 +30,19 @@ that its maker died or froze."""
 
 
 async def customer_returned(
-    platform: Platform, door: Door, project: Project, operation: Operation, form: Mapping[str, str]
+    platform: Platform, door: Door, found: Found, form: Mapping[str, str]
 ) -> Payment | None:
     """What the payer's browser brought back from the window: checked, and if the payer agreed, the money is taken (N-26).
 
     A repeated return changes nothing (F7), a tampered one neither (F8). Answers with the payment as this left it, which saves the
     payer's answer a read; None where it has to be read.
     """
+    project, operation, seen = found
     order_number, result = _read_return(platform, project, operation, form)
     received = Exchange("return", platform.clock.now(), 0, {}, _shown(form), _verdict(result))
     if isinstance(result, Authenticated):
         named = operation._replace(order_number=order_number)
-        return await _confirm_and_approve(platform, door, project, named, result, received)
+        return await _confirm_and_approve(platform, door, Found(project, named, seen), result, received)
 
     def decide(case: Case) -> Payment:
         sale = case.operations[operation.operation_id]
@@ -52,7 +53,7 @@ async def customer_returned(
             case.decline(sale, code=result.code, note=result.provider_text[:200])
         return case.payment
 
-    return await door.settle(project, operation.payment_no, decide)
+    return await door.settle(project, operation.payment_no, decide, seen)
 
 
 def _read_return(
@@ -72,11 +73,11 @@ def _read_return(
 async def _confirm_and_approve(
     platform: Platform,
     door: Door,
-    project: Project,
-    operation: Operation,
+    found: Found,
     authenticated: Authenticated,
     received: Exchange,
 ) -> Payment | None:
+    project, operation, seen = found
     intent = platform.chance(16).hex()
     began_s = platform.monotonic()
 
@@ -108,19 +109,20 @@ async def _confirm_and_approve(
         return True, case.payment
 
     try:
-        confirmed, payment = await door.settle(project, operation.payment_no, confirm)
+        confirmed, payment = await door.settle(project, operation.payment_no, confirm, seen)
     except asyncpg.UniqueViolationError:
         return None  # this authentication has paid for another sale (N-6): a swapped return is a tampered one
     if not confirmed or platform.monotonic() - began_s >= rungs.SEND_WITHIN_S:
         return payment
     # The payer may close the tab now; the approval is carried to its end all the same.
-    approving = asyncio.create_task(_approve(platform, door, project, operation, authenticated))
+    approving = asyncio.create_task(_approve(platform, door, found, authenticated))
     return await asyncio.shield(approving)
 
 
 async def _approve(
-    platform: Platform, door: Door, project: Project, operation: Operation, authenticated: Authenticated
+    platform: Platform, door: Door, found: Found, authenticated: Authenticated
 ) -> Payment | None:
+    project, operation, seen = found
     outcome, exchange = await platform.provider(project).approve(
         project.account, authenticated, order_number=operation.order_number, amount=operation.amount
     )
@@ -135,7 +137,7 @@ async def _approve(
             case.move(sale, Event.UNANSWERED, wake_at=case.now, note="approved after it was given up")
         return False, case.payment  # the worker has taken over: what we know now, it finds out by asking
 
-    doubtful, payment = await door.book(project, operation.payment_no, decide)
+    doubtful, payment = await door.book(project, operation.payment_no, decide, seen)
     if not doubtful:
         return payment
     await reconcile.undo(platform, door, project, operation.payment_no, operation.operation_id)

@@ -16,7 +16,7 @@ from wongate.domain.signature import verify
 from wongate.flows import profile
 from wongate.flows.platform import Platform
 from wongate.flows.profile import TokenHolder
-from wongate.flows.settle import lane_of
+from wongate.flows.tell import lane_of
 from wongate.store import pushes, rates, tokens
 from wongate.store.rates import Pace
 

@@ -23,7 +23,7 @@ from wongate.flows.platform import Platform
 from wongate.flows.sale import Accepted, Intake, Wanted, begin_sale, return_token, windows_opened
 from wongate.flows.settle import Case, Door
 from wongate.store import payments
-from wongate.store.payments import Key
+from wongate.store.written import Key
 
 WINDOWS_MAX = 20
 """Windows that one sale may open: a payer who goes back and forth needs a few, a script that presses the button gets no more."""

@@ -15,9 +15,12 @@ from wongate.domain.payment import Operation, Payment, PaymentStatus, Project, p
 from wongate.domain.refusal import Refused
 from wongate.domain.requests import SaleRequest
 from wongate.flows.platform import Platform
-from wongate.flows.settle import callback_rows, new_lanes, open_lanes, transition_row
+from wongate.flows.settle import transition_row
+from wongate.flows.tell import callback_rows, new_lanes, open_lanes
 from wongate.store import payments
-from wongate.store.payments import Opening, written_of
+from wongate.store.seen import Seen
+from wongate.store.seen import read as read_seen
+from wongate.store.written import Opening, write, written_of
 
 
 class Accepted(NamedTuple):
@@ -119,7 +122,7 @@ async def _taken(platform: Platform, sale: NewSale) -> Accepted:
         again = _moved_to(sale.opening, payment)
         await payments.reopen(tx, again.payment)
         await open_lanes(platform, tx, again.callbacks)
-        await payments.write(tx, written_of([again]))
+        await write(tx, written_of([again]))
         return accepted(again.operation, sale.form)
 
     return await platform.database.run(story)
@@ -315,18 +318,28 @@ def windows_opened(operation: Operation) -> int:
     return int(operation.details.get("windows", 1))
 
 
-async def find_by_token(platform: Platform, token: str) -> tuple[Project, Operation] | None:
-    """The sale that a return URL belongs to; None for a token that is not ours, in constant time for the secret part."""
+class Found(NamedTuple):
+    """The sale that a return URL belongs to, and its payment as it was read."""
+
+    project: Project
+    operation: Operation
+    seen: Seen
+
+
+async def find_by_token(platform: Platform, token: str) -> Found | None:
+    """None for a token that is not ours, in constant time for the secret part."""
     parts = token.split(".")
     if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) < 17 for part in parts[:2]):
         return None
     project = await platform.project(int(parts[0]))
     if project is None:
         return None
+    operation_id = int(parts[1])
     async with platform.database.read() as tx:
-        operation = await payments.operation(tx, project.project_id, int(parts[1]))
-    if operation is None or not hmac.compare_digest(
-        operation.return_key.encode(), parts[2].encode("utf-8", "replace")
-    ):
+        seen = await read_seen(tx, project.project_id, operation_id)
+    if seen is None:
         return None
-    return project, operation
+    operation = next(one for one in seen.operations if one.operation_id == operation_id)
+    if not hmac.compare_digest(operation.return_key.encode(), parts[2].encode("utf-8", "replace")):
+        return None
+    return Found(project, operation, seen)

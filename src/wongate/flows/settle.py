@@ -1,31 +1,30 @@
 """THE DOOR: every change of a payment, whoever brings it - return, notice, inquiry, timer, refund, person - goes through here.
 
-A change is a plain function of the payment as it stands under its lock; it moves operations along the table and leaves rows
-behind. Changes that wait at the same moment share one transaction: lock all, read all, decide one by one, write all.
+A change is a plain function of the payment as it stands; it moves operations along the table and leaves rows behind. Changes
+that wait at the same moment share one transaction: lock all, read all, decide one by one, write all.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from wongate.connections.batch import Batch
 from wongate.connections.database import Tx, Unavailable
-from wongate.connections.json_text import dumps
 from wongate.connections.shares import Overloaded
-from wongate.domain import callback, ledger
+from wongate.domain import ledger
 from wongate.domain.lifecycle import FINAL, Event, Stage, advance
 from wongate.domain.members import Flaw
 from wongate.domain.outcome import Exchange, Form
-from wongate.domain.payment import FINISHED, Operation, Payment, Project, payment_after
+from wongate.domain.payment import Operation, Payment, Project, payment_after
 from wongate.domain.retry import retry_until
 from wongate.flows.platform import Platform
-from wongate.store import callbacks, payments
-from wongate.store.payments import Key, Written
+from wongate.flows.tell import callback_rows, delay_s, new_lanes, open_lanes
+from wongate.store import payments
+from wongate.store.seen import Seen, write_if_unchanged
+from wongate.store.written import Key, Written, write
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +99,9 @@ class Case:
         self._keep(moved)
         self._record(operation, moved, event, final, note)
         if final or form is not None or event is Event.LAPSED:
-            delay_s = _delay_s(self.payment, moved)
+            delay = delay_s(self.payment, moved)
             self.written.callbacks += callback_rows(
-                self._platform, self.project, self.payment, moved, delay_s=delay_s, form=form, flaws=flaws
+                self._platform, self.project, self.payment, moved, delay_s=delay, form=form, flaws=flaws
             )
         return moved
 
@@ -196,76 +195,6 @@ def transition_row(
     }
 
 
-def callback_rows(
-    platform: Platform,
-    project: Project,
-    payment: Payment,
-    operation: Operation,
-    *,
-    delay_s: int,
-    form: Form | None = None,
-    flaws: Sequence[Flaw] = (),
-) -> list[dict[str, Any]]:
-    """One row for each address that is told, body and signature made now and never again (I8)."""
-    addresses = callback.urls(project, payment, operation, operation.request)
-    if form is not None and payment.source == "page" and not project.settings.redirect_callback_on_page:
-        return []  # E-17
-    if not addresses:
-        return []
-    message = callback.body(project, payment, operation, form=form, flaws=flaws)
-    text = dumps(callback.signed(message, project.secret))
-    created_at = operation.changed_at
-    due_at = (
-        created_at
-        if delay_s == 0
-        else datetime.fromtimestamp(created_at.timestamp() + delay_s, created_at.tzinfo)
-    )
-    return [
-        {
-            "project_id": operation.project_id,
-            "operation_id": operation.operation_id,
-            "callback_id": platform.ids.next(),
-            "payment_no": operation.payment_no,
-            "seq": operation.seq,
-            "intermediate": payment.status not in FINISHED,
-            "lane": lane_of(url),
-            "url": url,
-            "body": text,
-            "state": "waiting",
-            "created_at": created_at,
-            "due_at": due_at,
-        }
-        for url in addresses
-    ]
-
-
-@lru_cache(maxsize=1024)
-def lane_of(url: str) -> str:
-    """Scheme, host and port: endpoints there share their luck, others do not (F14)."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
-
-
-def _delay_s(payment: Payment, operation: Operation) -> int:
-    """`callback.delay` of the request that opened the operation (section 2.1)."""
-    source = operation.request or payment.request
-    group = source.get("callback")
-    delay = group.get("delay") if isinstance(group, dict) else None
-    return delay if isinstance(delay, int) and 0 <= delay <= 600 else 0
-
-
-def new_lanes(platform: Platform, rows: Sequence[Any]) -> set[tuple[int, str]]:
-    """Lanes of these callbacks of which this process does not know that the worker looks there."""
-    return {(row["project_id"], row["lane"]) for row in rows} - platform.lanes
-
-
-async def open_lanes(platform: Platform, tx: Tx, rows: Sequence[Any]) -> None:
-    """Makes sure that the worker will look where these callbacks wait; known lanes cost nothing."""
-    new = new_lanes(platform, rows)
-    if new:
-        await callbacks.open_lanes(tx, sorted(new))
-
-
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
     """A change that somebody wants: `decide` gets the case and answers what the caller is told. It must be repeatable: after
@@ -277,23 +206,38 @@ class Change(Generic[T]):
 
 
 class Door:
-    """Where changes wait for their turn. One per process."""
+    """Where changes wait for their turn. One per process.
+
+    A change is decided under the payment's lock, in five round trips; or on the payment as it was `seen`, in one, which writes
+    only if nobody has changed it since. Of one that it has not, nothing is believed: the lock decides.
+    """
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._batch: Batch[Change[Any], Any] = Batch(self._settle, size_max=64)
+        self._locked: Batch[Change[Any], Any] = Batch(self._settle, size_max=64)
+        self._unlocked: Batch[tuple[Change[Any], Seen], Any] = Batch(self._settle_seen, size_max=64)
 
-    async def settle(self, project: Project, payment_no: int, decide: Callable[[Case], T]) -> T:
-        """Runs `decide` under the payment's lock and commits what it moved; what it raises changes nothing."""
-        result: T = await self._batch.submit(Change(project, payment_no, decide), project.project_id)
-        return result
+    async def settle(
+        self, project: Project, payment_no: int, decide: Callable[[Case], T], seen: Seen | None = None
+    ) -> T:
+        """Runs `decide` and commits what it moved; what it raises changes nothing. `seen` is brought up to date."""
+        change = Change(project, payment_no, decide)
+        if seen is not None and not seen.stale and not self._platform.database.spread:
+            result = await self._unlocked.submit((change, seen), project.project_id)
+            if result is not STALE:
+                return cast("T", result)
+            seen.stale = True
+        result = await self._locked.submit(change, project.project_id)
+        return cast("T", result)
 
-    async def book(self, project: Project, payment_no: int, decide: Callable[[Case], T]) -> T:
+    async def book(
+        self, project: Project, payment_no: int, decide: Callable[[Case], T], seen: Seen | None = None
+    ) -> T:
         """`settle` for what a provider has answered about money: nobody else knows it, so the database is waited for."""
         deadline_s = self._platform.monotonic() + BOOK_WITHIN_S
         while True:
             try:
-                return await self.settle(project, payment_no, decide)
+                return await self.settle(project, payment_no, decide, seen)
             except (Overloaded, Unavailable):
                 if self._platform.monotonic() > deadline_s:
                     raise
@@ -305,15 +249,51 @@ class Door:
             written = Written()
             results = [_decide(change, cases, written) for change in changes]
             await open_lanes(self._platform, tx, written.callbacks)
-            await payments.write(tx, written)
+            await write(tx, written)
             return results, written, cases
 
         results, written, cases = await self._platform.database.run(story)
         self._platform.lanes.update((row["project_id"], row["lane"]) for row in written.callbacks)
-        for case in cases.values():
-            for alarm in case.alarms:
-                log.error("alarm", extra=alarm)
+        _sound(cases.values())
         return results
+
+    async def _settle_seen(self, changes: Sequence[tuple[Change[Any], Seen]]) -> Sequence[Any]:
+        """All of them or none. What raises, leaves nothing behind or needs a new lane, and the second change of one payment, is
+        left to the lock."""
+        now = self._platform.clock.now()
+        decided: dict[Key, Decided] = {}
+        results = [self._decide_seen(change, seen, now, decided) for change, seen in changes]
+        written = Written()
+        for one in decided.values():
+            written.add(one.case.written)
+        unchanged = [one.seen for one in decided.values()]
+        if not decided or new_lanes(self._platform, written.callbacks):
+            return [STALE] * len(changes)
+        version = await self._platform.database.run(
+            lambda tx: write_if_unchanged(tx, unchanged, written), one_statement=True
+        )
+        if version is None:
+            return [STALE] * len(changes)
+        for one in decided.values():
+            one.seen.left(one.case.payment, one.case.operations.values(), one.case.written, version)
+        _sound(one.case for one in decided.values())
+        return results
+
+    def _decide_seen(
+        self, change: Change[Any], seen: Seen, now: datetime, decided: dict[Key, "Decided"]
+    ) -> Any:
+        key = (change.project.project_id, change.payment_no)
+        if key in decided:
+            return STALE
+        case = Case(self._platform, change.project, seen.payment, seen.operations, now)
+        try:
+            result = change.decide(case)
+        except Exception:
+            return STALE
+        if not case.written.rows():
+            return STALE
+        decided[key] = Decided(case, seen)
+        return result
 
     async def _cases(self, tx: Tx, changes: Sequence[Change[Any]]) -> dict[Key, Case]:
         projects = {(change.project.project_id, change.payment_no): change.project for change in changes}
@@ -325,6 +305,21 @@ class Door:
             key: Case(self._platform, projects[key], payment, operations[key], now)
             for key, payment in locked.items()
         }
+
+
+class Decided(NamedTuple):
+    case: Case
+    seen: Seen
+
+
+STALE = object()
+"""Instead of a result: what was seen is not how it stands."""
+
+
+def _sound(cases: Iterable[Case]) -> None:
+    for case in cases:
+        for alarm in case.alarms:
+            log.error("alarm", extra=alarm)
 
 
 def _decide(change: Change[Any], cases: dict[Key, Case], written: Written) -> Any:

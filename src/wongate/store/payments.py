@@ -1,71 +1,32 @@
-"""Payments, their operations, and the history of both. Writers take many rows at once: commits are gathered."""
+"""Payments and their operations: new ones, reads, locks and claims. Writers take many rows at once: commits are gathered."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
-from functools import cache, partial
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
 from wongate.connections.database import Tx
 from wongate.domain.lifecycle import Kind, Stage, Status
 from wongate.domain.payment import Operation, Payment, PaymentStatus, payment_key
+from wongate.store.columns import OPERATION_COLUMNS, PAYMENT_COLUMNS, PAYMENT_FIXED, PAYMENT_KEY, PAYMENT_LIVE
 from wongate.store.rows import as_json, insert, names, update
+from wongate.store.written import Key, Opening, Row, write, written_of
 
-Row = Mapping[str, Any]
-Key = tuple[int, int]
-"""(project_id, payment_no)"""
-
-_PAYMENT_KEY = "project_id bigint, payment_no bigint"
-_PAYMENT_FIXED = (
-    "payment_id text, method text, source text, amount bigint, currency text, description text, customer_id text, "
-    "created_at timestamptz, request jsonb"
-)
-_PAYMENT_LIVE = (
-    "status text, captured bigint, refunded bigint, reserved bigint, sale_id bigint, flag text, "
-    "changed_at timestamptz"
-)
-_OPERATION_KEY = "project_id bigint, operation_id bigint"
-_OPERATION_FIXED = (
-    "payment_no bigint, kind text, amount bigint, currency text, request_id text, request_hash text, description text, "
-    "merchant_refund_id text, account_id bigint, return_key text, request jsonb, created_at timestamptz, "
-    "limit_at timestamptz"
-)
-_OPERATION_LIVE = (
-    "status text, stage text, code integer, order_number text, authentication jsonb, reference text, details jsonb, "
-    "changed_at timestamptz, "
-    "wake_at timestamptz, attempt integer, seq smallint"
-)
-_TRANSITION = (
-    "project_id bigint, operation_id bigint, seq smallint, event text, status text, stage text, payment_status text, "
-    "code integer, final boolean, note text, at timestamptz"
-)
-_ENTRY = "project_id bigint, operation_id bigint, seq smallint, debit text, credit text, amount bigint, at timestamptz"
-_EXCHANGE = (
-    "project_id bigint, operation_id bigint, exchange_no bigint, kind text, at timestamptz, duration_ms integer, "
-    "request jsonb, response jsonb, verdict text"
-)
-_CALLBACK = (
-    "project_id bigint, operation_id bigint, callback_id bigint, payment_no bigint, seq smallint, intermediate boolean, "
-    "lane text, url text, body text, state text, created_at timestamptz, due_at timestamptz"
-)
-
-_PAYMENT_COLUMNS = f"{_PAYMENT_KEY}, {_PAYMENT_FIXED}, {_PAYMENT_LIVE}"
-_OPERATION_COLUMNS = f"{_OPERATION_KEY}, {_OPERATION_FIXED}, {_OPERATION_LIVE}"
-_SELECT_PAYMENT = f"SELECT {names(_PAYMENT_COLUMNS)} FROM payment"
-_SELECT_OPERATION = f"SELECT {names(_OPERATION_COLUMNS)} FROM operation"
+_SELECT_PAYMENT = f"SELECT {names(PAYMENT_COLUMNS)} FROM payment"
+_SELECT_OPERATION = f"SELECT {names(OPERATION_COLUMNS)} FROM operation"
 
 _PAYMENT_NAMES, _OPERATION_NAMES = (
-    names(columns).split(", ") for columns in (_PAYMENT_COLUMNS, _OPERATION_COLUMNS)
+    names(columns).split(", ") for columns in (PAYMENT_COLUMNS, OPERATION_COLUMNS)
 )
-_SELECT_BOTH = (
+SELECT_BOTH = (
     f"SELECT {', '.join([*(f'p.{name}' for name in _PAYMENT_NAMES), *(f'o.{name}' for name in _OPERATION_NAMES)])} "
     "FROM payment p JOIN operation o ON o.project_id = p.project_id AND o.payment_no = p.payment_no "
 )
 
-_NEW_PAYMENT = f"{_PAYMENT_COLUMNS}, payment_key text"
+_NEW_PAYMENT = f"{PAYMENT_COLUMNS}, payment_key text"
 _UNLESS_TAKEN = " ON CONFLICT ON CONSTRAINT payment_id_once DO NOTHING RETURNING payment_no"
 _INSERT_PAYMENTS = insert("payment", _NEW_PAYMENT, _UNLESS_TAKEN)
-_REOPEN_PAYMENT = update("payment", _PAYMENT_KEY, f"{_PAYMENT_FIXED}, {_PAYMENT_LIVE}")
+_REOPEN_PAYMENT = update("payment", PAYMENT_KEY, f"{PAYMENT_FIXED}, {PAYMENT_LIVE}")
 
 _SALE = (
     "project_id bigint, payment_no bigint, payment_id text, payment_key text, payment_status text, method text, "
@@ -95,72 +56,6 @@ _REGISTER = (
 )
 """A commit of sales in one round trip instead of six. What the four rows of a sale have in common is sent and read once, and
 what is the same for every sale is the tables' default: 33 values a sale instead of 68."""
-
-_WRITES: dict[str, Callable[..., str]] = {
-    "payments": partial(update, "payment", _PAYMENT_KEY, _PAYMENT_LIVE),
-    "new_operations": partial(insert, "operation", _OPERATION_COLUMNS),
-    "operations": partial(update, "operation", _OPERATION_KEY, _OPERATION_LIVE),
-    "transitions": partial(insert, "transition", _TRANSITION),
-    "entries": partial(insert, "ledger_entry", _ENTRY),
-    "exchanges": partial(insert, "exchange", _EXCHANGE),
-    "callbacks": partial(insert, "callback", _CALLBACK),
-}
-"""What changes leave behind, in the order in which rows refer to each other."""
-
-
-@dataclass(slots=True)
-class Written:
-    """Rows that one or many changes leave behind, gathered to be written with one statement per table."""
-
-    payments: dict[Key, Payment] = field(default_factory=dict)
-    operations: dict[Key, Operation] = field(default_factory=dict)
-    new_operations: dict[Key, Operation] = field(default_factory=dict)
-    transitions: list[Row] = field(default_factory=list)
-    entries: list[Row] = field(default_factory=list)
-    exchanges: list[Row] = field(default_factory=list)
-    callbacks: list[Row] = field(default_factory=list)
-
-    def add(self, other: "Written") -> None:
-        """Of a row that an earlier change has opened, the later version is inserted."""
-        self.payments.update(other.payments)
-        self.new_operations.update(other.new_operations)
-        for key, operation in other.operations.items():
-            (self.new_operations if key in self.new_operations else self.operations)[key] = operation
-        for name in ("transitions", "entries", "exchanges", "callbacks"):
-            getattr(self, name).extend(getattr(other, name))
-
-    def rows(self) -> dict[str, Sequence[Any]]:
-        """The rows of each kind that there is; an operation that is new is not changed as well."""
-        changed = [op for key, op in self.operations.items() if key not in self.new_operations]
-        kinds: dict[str, Sequence[Any]] = {
-            "payments": list(self.payments.values()),
-            "new_operations": list(self.new_operations.values()),
-            "operations": changed,
-            "transitions": self.transitions,
-            "entries": self.entries,
-            "exchanges": self.exchanges,
-            "callbacks": self.callbacks,
-        }
-        return {name: rows for name, rows in kinds.items() if rows}
-
-
-class Opening(NamedTuple):
-    """A payment's new sale as it stands after its first event, and the rows that follow from it: all decided, nothing written."""
-
-    payment: Payment
-    operation: Operation
-    transition: Row
-    callbacks: Sequence[Row]
-
-
-def written_of(openings: Iterable[Opening]) -> Written:
-    """What new sales leave behind beside their payments."""
-    written = Written()
-    for one in openings:
-        written.new_operations[one.operation.project_id, one.operation.operation_id] = one.operation
-        written.transitions.append(one.transition)
-        written.callbacks += one.callbacks
-    return written
 
 
 def _payment(row: Row) -> Payment:
@@ -212,16 +107,20 @@ async def with_operations(
     payment was read that was still in work while its sale was done, and a page waited for a change that had already come."""
     column, value = ("payment_key", key) if payment_no is None else ("payment_no", payment_no)
     rows = await tx.fetch(
-        f"{_SELECT_BOTH} WHERE p.project_id = $1 AND p.{column} = $2 ORDER BY o.operation_id",
+        f"{SELECT_BOTH} WHERE p.project_id = $1 AND p.{column} = $2 ORDER BY o.operation_id",
         project_id,
         value,
     )
-    if not rows:
-        return None
+    return both_of(rows) if rows else None
+
+
+def both_of(rows: Sequence[Any]) -> tuple[Payment, list[Operation]]:
+    """A payment and its operations from the rows of `SELECT_BOTH`, of which there is one for each operation."""
     split = len(_PAYMENT_NAMES)
     payment = _payment(dict(zip(_PAYMENT_NAMES, rows[0].values(), strict=False)))
     return payment, [
-        _operation(dict(zip(_OPERATION_NAMES, list(row.values())[split:], strict=True))) for row in rows
+        _operation(dict(zip(_OPERATION_NAMES, islice(row.values(), split, None), strict=False)))
+        for row in rows
     ]
 
 
@@ -321,25 +220,6 @@ async def versions(tx: Tx, keys: Sequence[Key]) -> dict[Key, str]:
     return {(row["project_id"], row["payment_no"]): f"{row['sale_id']}.{row['seq']}" for row in rows}
 
 
-async def write(tx: Tx, written: Written) -> None:
-    """Everything in one statement, whose parts PostgreSQL carries out together; one by one where tables are spread over
-    servers, which know no such statement."""
-    rows = written.rows()
-    if tx.spread:
-        for kind, found in rows.items():
-            await tx.execute(_WRITES[kind](), as_json(found))
-    elif rows:
-        await tx.execute(_together(tuple(rows)), *map(as_json, rows.values()))
-
-
-@cache
-def _together(kinds: tuple[str, ...]) -> str:
-    """The statement that writes these kinds of rows, each from a parameter of its own."""
-    *first, last = [_WRITES[kind](parameter=number) for number, kind in enumerate(kinds, start=1)]
-    named = ", ".join(f"{kind} AS ({part})" for kind, part in zip(kinds[:-1], first, strict=True))
-    return f"WITH {named} {last}" if named else last
-
-
 async def projects_to_wake(tx: Tx, now: datetime) -> list[int]:
     """Projects in which an operation waits for the worker; a plain read, so that each claim stays inside one project.
 
@@ -365,7 +245,7 @@ async def claim_to_wake(
         "ORDER BY wake_at, operation_id LIMIT $4 FOR UPDATE SKIP LOCKED) "
         "UPDATE operation SET wake_at = $3, attempt = attempt + 1 FROM due "
         "WHERE project_id = $1 AND operation.operation_id = due.operation_id "
-        f"RETURNING {names(_OPERATION_COLUMNS).replace('operation_id', 'operation.operation_id', 1)}",
+        f"RETURNING {names(OPERATION_COLUMNS).replace('operation_id', 'operation.operation_id', 1)}",
         project_id,
         now,
         lease_until,

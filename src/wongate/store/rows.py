@@ -22,9 +22,9 @@ def insert(table: str, columns: str, more: str = "", *, parameter: int = 1) -> s
     return f"INSERT INTO {table} ({names(columns)}) SELECT {names(columns)} FROM {source}{more}"
 
 
-def update(table: str, key: str, columns: str, *, parameter: int = 1) -> str:
-    """An UPDATE by the rows in a parameter; `key` and `columns` are names with types."""
+def update(table: str, key: str, columns: str, more: str = "", *, parameter: int = 1) -> str:
+    """An UPDATE by the rows in a parameter; `key` and `columns` are names with types, `more` follows the condition."""
     settings = ", ".join(f"{name} = r.{name}" for name in names(columns).split(", "))
     matching = " AND ".join(f"t.{name} = r.{name}" for name in names(key).split(", "))
     source = f"json_to_recordset(${parameter}::json) AS r({key}, {columns})"
-    return f"UPDATE {table} t SET {settings} FROM {source} WHERE {matching}"
+    return f"UPDATE {table} t SET {settings} FROM {source} WHERE {matching}{more}"

@@ -34,7 +34,7 @@ class BridgePage:
         waiting = RedirectResponse(f"/result/{token}", status_code=303, headers={"Cache-Control": "no-store"})
         if found is None or request.method == "GET":
             return waiting  # a reload, or the way back: there is no form to hand on
-        project, operation = found
+        project, operation, _ = found
         raw = await read_body(request.scope, request.receive, FORM_MAX)
         form = self._platform.provider(project).read_form(raw)
         bridge = paying.bridge(self._platform, project, operation, form)

@@ -98,10 +98,10 @@ class Checkout:
             if found is None:
                 return lost(request)
             if form is not None:
-                payment = await approve.customer_returned(self._platform, self._door, *found, form)
+                payment = await approve.customer_returned(self._platform, self._door, found, form)
         except (Unavailable, Overloaded):
             return in_trouble(request, 503, again_after_s=5, resend=form)
-        return await self._sent_on(request, *found, payment)
+        return await self._sent_on(request, found.project, found.operation, payment)
 
     async def _sent_on(
         self, request: Request, project: Project, operation: Operation, payment: Payment | None
@@ -277,7 +277,7 @@ class Checkout:
 
     async def _find(self, request: Request) -> Standing | None:
         found = await sale.find_by_token(self._platform, request.path_params["token"])
-        return await self._standing(*found) if found else None
+        return Standing(found.project, found.seen.payment, found.seen.operations) if found else None
 
     async def _standing(self, project: Project, operation: Operation) -> Standing:
         return await status.around(self._platform, project, operation)
