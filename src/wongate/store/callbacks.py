@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from wongate.connections.database import Tx
-from wongate.store.rows import as_json, insert
+from wongate.store.rows import FEW, as_json, insert
 
 _ATTEMPT = (
     "project_id bigint, operation_id bigint, callback_id bigint, attempt integer, at timestamptz, duration_ms integer, "
@@ -19,10 +19,10 @@ _RECORD = (
     "FROM json_to_recordset($1::json) AS r(project_id bigint, operation_id bigint, callback_id bigint, attempt integer, "
     "at timestamptz, state text, due_at timestamptz, failures integer) "
     "WHERE c.project_id = r.project_id AND c.operation_id = r.operation_id AND c.callback_id = r.callback_id "
-    "AND c.attempt = r.attempt AND c.state = 'waiting'",
+    f"AND c.attempt = r.attempt AND c.state = 'waiting' AND {FEW}",
     "UPDATE callback c SET state = 'dropped', finished_at = r.at "
     "FROM json_to_recordset($1::json) AS r(project_id bigint, operation_id bigint, at timestamptz, arrived boolean) "
-    "WHERE r.arrived AND c.project_id = r.project_id AND c.operation_id = r.operation_id AND c.intermediate "
+    f"WHERE r.arrived AND {FEW} AND c.project_id = r.project_id AND c.operation_id = r.operation_id AND c.intermediate "
     "AND c.state = 'waiting' AND NOT EXISTS "
     "(SELECT FROM json_to_recordset($1::json) AS s(callback_id bigint, attempt integer) "
     "WHERE s.callback_id = c.callback_id AND s.attempt = c.attempt)",

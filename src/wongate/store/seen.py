@@ -8,7 +8,7 @@ from functools import cache
 from wongate.connections.database import Tx
 from wongate.domain.payment import Operation, Payment
 from wongate.store.payments import SELECT_BOTH, both_of
-from wongate.store.rows import as_json
+from wongate.store.rows import FEW, as_json
 from wongate.store.written import WRITES, Written
 
 _VERSIONS = "p.xmin AS payment_version, o.xmin AS operation_version"
@@ -92,9 +92,9 @@ def _guarded(kinds: tuple[str, ...]) -> str:
     ]
     parts = [
         "seen_payment AS (SELECT * FROM json_to_recordset($1::json) "
-        "AS r(project_id bigint, payment_no bigint, version xid))",
+        f"AS r(project_id bigint, payment_no bigint, version xid) WHERE {FEW})",
         "seen_operation AS (SELECT * FROM json_to_recordset($2::json) "
-        "AS r(project_id bigint, operation_id bigint, version xid))",
+        f"AS r(project_id bigint, operation_id bigint, version xid) WHERE {FEW})",
         "held_payment AS MATERIALIZED (SELECT 1 FROM payment p JOIN seen_payment s USING (project_id, payment_no) "
         "WHERE p.xmin = s.version ORDER BY project_id, payment_no FOR UPDATE OF p)",
         "held_operation AS MATERIALIZED (SELECT 1 FROM operation o JOIN seen_operation s USING (project_id, operation_id) "
