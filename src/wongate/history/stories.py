@@ -21,6 +21,8 @@ from wongate.history import chances
 from wongate.history.chances import SEOUL, Outage
 
 _MINUTE = timedelta(minutes=1)
+_ASKED_ABOUT_AFTER = timedelta(days=30)
+"""No provider knows this past: what is unresolved stays so for people to look at, and yet is not forgotten (I7)."""
 
 
 class PastIds(Ids):
@@ -123,14 +125,14 @@ class Teller:
         return case.move(sale, Event.CONFIRMED, reference=reference, code=codes.AWAITING_PROVIDER)
 
     def _leave_unresolved(self, case: Case, sale: Operation) -> None:
-        """Nobody knows any more whether the provider took the money; no worker asks, since no provider knows this past."""
+        """It is not known whether the provider took the money, and a worker is long in asking."""
         self._pass(case, 60)
         sale = self._confirmed(case, sale)
         self._pass(case, 35)
         sale = case.move(sale, Event.UNANSWERED, wake_at=None)
         assert sale.limit_at is not None  # noqa: S101 - a new sale has one
         self._go_to(case, sale.limit_at)
-        case.move(sale, Event.EXPIRED, code=codes.TIMED_OUT, wake_at=None)
+        case.move(sale, Event.EXPIRED, code=codes.TIMED_OUT, wake_at=self._until + _ASKED_ABOUT_AFTER)
         case.flag(UNRESOLVED)
 
     def _refunds(self, case: Case) -> None:
