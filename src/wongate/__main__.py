@@ -17,10 +17,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(getattr(import_module(f"wongate.{module}"), function)(options))
     except (Mistake, SettingsError, VaultError, Unavailable, OSError) as error:
-        print(f"wongate: {error}", file=sys.stderr)
+        print(f"wongate: {_in_words(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _in_words(error: Exception) -> str:
+    """`sale.json: No such file or directory`, where Python would say `[Errno 2] ...: 'sale.json'`."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 if __name__ == "__main__":

@@ -121,13 +121,16 @@ def with_platform(story: Callable[[Platform], Awaitable[T]]) -> T:
 
 async def _connected(settings: Settings, seam: Callable[[str], None] | None, patience_s: float) -> Database:
     deadline_s = time.monotonic() + patience_s
+    said = ""
     while True:
         try:
             return await Database.connect(settings.database_url, size=settings.pool_size, seam=seam)
         except Unavailable as error:
             if time.monotonic() >= deadline_s:
                 raise
-            log.warning("waiting for the database", extra={"reason": str(error)})
+            if said != str(error):
+                said = str(error)
+                log.warning("waiting for the database", extra={"reason": said})
             await asyncio.sleep(0.5)
 
 

@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 from wongate import __version__
 from wongate.domain.rights import Right, Role
 
+ROLES, RIGHTS = [role.value for role in Role], [right.value for right in Right]
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -76,6 +78,14 @@ def _add_sandbox(commands: "argparse._SubParsersAction[Any]") -> None:
         metavar="PID",
         help="end when the starting process (PID) ends, as `make run` asks",
     )
+    code = _command(
+        commands,
+        "code",
+        "sandbox:code",
+        "Prints the one-time code that the running sandbox's Dashboard asks for now, in place of an authenticator app.",
+        "wongate code --data ./my-sandbox",
+    )
+    code.add_argument("--data", type=Path, default=Path(".sandbox"), help="the sandbox's folder (.sandbox)")
 
 
 def _add_serving(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -290,8 +300,14 @@ def _add_user(actions: "argparse._SubParsersAction[Any]") -> None:
     )
     create.add_argument("login")
     create.add_argument("--name", default="", help="as colleagues see it; the login when left out")
-    create.add_argument("--role", action="append", default=[], choices=list(Role), help="may be repeated")
-    create.add_argument("--right", action="append", default=[], choices=list(Right), help="beside the roles'")
+    create.add_argument("--role", action="append", default=[], choices=ROLES, help="may be repeated")
+    create.add_argument(
+        "--right",
+        action="append",
+        default=[],
+        choices=[right.value for right in Right],
+        help="beside the roles'",
+    )
     create.add_argument("--project", action="append", default=[], type=int, help="may be repeated")
     create.add_argument("--language", choices=("ko", "en", "ru"), default="en")
     _command(actions, "list", "user_commands:user_list", "Lists users.", "wongate user list")

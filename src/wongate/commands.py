@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -112,8 +113,7 @@ def project_show(options: argparse.Namespace) -> int:
         if row.previous_secret_until and row.previous_secret_until > datetime.now(UTC):
             lines.append(f"old secret  verifies until {row.previous_secret_until:%Y-%m-%d %H:%M} UTC")
         settings = ProjectSettings.from_json(row.settings)
-        lines += [f"  {name} = {getattr(settings, name)!r}" for name in ProjectSettings.__slots__]
-        return "\n".join(lines)
+        return "\n".join([*lines, *_as_set(asdict(settings))])
 
     return _with_database(story)
 
@@ -197,9 +197,7 @@ def account_show(options: argparse.Namespace) -> int:
             f"mid      {found[0]['merchant_id']}",
             "key      ***",
         ]
-        return "\n".join(
-            lines + [f"  {name} = {value!r}" for name, value in sorted(found[0]["settings"].items())]
-        )
+        return "\n".join([*lines, *_as_set(dict(sorted(found[0]["settings"].items())))])
 
     return _with_database(story)
 
@@ -271,6 +269,11 @@ def _settings(base: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
     except ValueError as error:
         raise Mistake(str(error)) from None
     return settings
+
+
+def _as_set(settings: Mapping[str, Any]) -> list[str]:
+    """Each as `--set` and `project set` take it."""
+    return [f"  {name}={json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()]
 
 
 def _pairs(pairs: Sequence[str]) -> dict[str, Any]:

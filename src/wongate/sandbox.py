@@ -19,9 +19,10 @@ from wongate.app import opened
 from wongate.commands import create_project, save_account
 from wongate.connections import embedded
 from wongate.connections.children import Child, NoAnswer, Supervisor
-from wongate.connections.clock import MovableClock
+from wongate.connections.clock import MovableClock, SystemClock
 from wongate.connections.database import Database
 from wongate.connections.vault import Vault, new_master_key
+from wongate.domain import one_time
 from wongate.domain.one_time import SECRET_BYTES, spelled
 from wongate.flows.passwords import initial_password
 from wongate.history.fill import TooLong, Wish, fill
@@ -35,6 +36,7 @@ from wongate.store.migrate import migrate
 
 HOST = "127.0.0.1"
 ACCOUNT_ID = 1
+SHOP_NAME = "Wongate demo shop"
 LOOPBACK = "127.0.0.0/8,::1,localhost"
 
 
@@ -69,6 +71,19 @@ class Addresses:
 
 def command(options: argparse.Namespace) -> int:
     return run(options.data, options.port, _history(options), options.die_with_parent)
+
+
+def code(options: argparse.Namespace) -> int:
+    """By the machine's own clock, as a phone: moving the sandbox's changes no code. Each signs in once."""
+    announcement = options.data / "sandbox.json"
+    try:
+        login = json.loads(announcement.read_text())["dashboard_login"]
+    except FileNotFoundError:
+        raise Mistake(
+            f"{announcement} is not there: start `wongate sandbox`, or name its folder with --data"
+        ) from None
+    print(one_time.code_of(login["totp_secret"], one_time.step_of(SystemClock().now())))
+    return 0
 
 
 def _history(options: argparse.Namespace) -> Wish | None:
@@ -165,7 +180,7 @@ async def _prepare(url: str, credentials: Credentials, port: int) -> None:
                     tx,
                     vault,
                     credentials.project_id,
-                    "Wongate demo shop",
+                    SHOP_NAME,
                     credentials.secret,
                     ACCOUNT_ID,
                     {
@@ -238,7 +253,7 @@ def _merchants(data: Path, addresses: Addresses, credentials: Credentials) -> Pa
     """Whom the simulator knows, and where it sends notices."""
     path = data / "merchants.json"
     notices = {"notices": True, "notice_url": f"{addresses.gate_url}/notice/nicepay"}
-    merchant = {"mid": credentials.merchant_id, "key": credentials.merchant_key, **notices}
+    merchant = {"mid": credentials.merchant_id, "key": credentials.merchant_key, "name": SHOP_NAME, **notices}
     _write_private(path, json.dumps([merchant]))
     return path
 
@@ -303,15 +318,18 @@ class Announcement:
 
 def _table(addresses: Addresses) -> str:
     rows = [
-        ("Demo shop", addresses.shop_url),
+        ("Demo shop", f"{addresses.shop_url}        <- buy something here"),
         ("Gate", f"{addresses.gate_url}/v2"),
-        ("Simulated NICEPAY", addresses.simulator_url),
+        (
+            "Simulated NICEPAY",
+            f"{addresses.simulator_url}        <- control API, faults, clock, exchange log",
+        ),
         ("Project id", str(addresses.project_id)),
         ("Secret", addresses.secret),
         ("Dashboard", addresses.dashboard_url),
         ("  user", addresses.dashboard_login.user),
         ("  password", addresses.dashboard_login.password),
-        ("  TOTP secret", addresses.dashboard_login.totp_secret),
+        ("  TOTP secret", f"{addresses.dashboard_login.totp_secret}        <- or: wongate code"),
     ]
     lines = [f"  {name:<18} {value}" for name, value in rows]
     return "\n".join(["", "Wongate sandbox is ready. Ctrl-C stops it.", "", *lines, ""])

@@ -15,6 +15,8 @@ from tests.story.sandbox import three_free_ports
 
 from wongate.__main__ import main
 from wongate.command_line import parser
+from wongate.connections.clock import SystemClock
+from wongate.domain import one_time
 
 KEY = base64.b64encode(b"k" * 32).decode()
 OTHER_KEY = base64.b64encode(b"o" * 32).decode()
@@ -256,8 +258,25 @@ def test_an_operators_day(installed: None, capsys: pytest.CaptureFixture[str], t
     secret = said[4].split("secret")[1].split()[0]
     assert (43, 1) == (len(secret), "".join(said).count(secret))
     assert ["1001", "77"] == [line.split()[0] for line in sorted(said[6].splitlines()[1:])]
-    assert "limit_time_s = 600" in said[-1]
+    assert "  limit_time_s=600\n" in said[-1]
     assert "old secret  verifies until" in said[-1]
+
+
+def test_code_is_what_the_sandboxs_dashboard_asks_for(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    assert "start `wongate sandbox`" in complaint(capsys, "code", "--data", "nowhere")
+    secret = one_time.spelled(b"12345678901234567890")
+    (tmp_path / "sandbox.json").write_text(json.dumps({"dashboard_login": {"totp_secret": secret}}))
+    assert 0 == run("code", "--data", str(tmp_path))
+    said = capsys.readouterr().out.strip()
+    assert one_time.matching_step(secret, said, SystemClock().now()) is not None
+
+
+def test_files_and_choices_that_do_not_exist_are_named_in_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WONGATE_SECRET", "secret")
+    assert "wongate: nofile.json: No such file or directory\n" == complaint(capsys, "sign", "nofile.json")
+    assert "Role." not in complaint(capsys, "user", "create", "anna@shop.example", "--role", "boss")
 
 
 def test_sign_prints_what_is_signed_and_explains_a_difference(

@@ -149,7 +149,7 @@ def _runs(runtime: Runtime) -> bool:
 def prepare_cluster(place: Place, runtime: Runtime, fsync: str, say: Say) -> None:
     """`fsync` is PostgreSQL's setting: with "off" a new cluster, like all in it, may be lost with the machine."""
     if not place.cluster.exists():
-        say(f"making a new database in {place.data_dir}")
+        say(f"Making a new database in {place.data_dir}")
         _make_cluster(place, runtime, fsync)
         _write_password(place)
         return
