@@ -7,6 +7,8 @@ import pytest
 from tests.faults.tidings import LISTED, QUICK, cancel_notice, ends, notify, statuses
 from tests.world import MID, PROJECT_ID, OpenWorld
 
+from wongate.flows import notice
+
 
 async def test_return_and_notice_make_one_callback(open_world: OpenWorld):
     """hyperswitch PR#1850: the provider's notice and the API's answer both emitted a callback."""
@@ -21,6 +23,7 @@ async def test_return_and_notice_make_one_callback(open_world: OpenWorld):
         await world.work()
         assert ["awaiting redirect result", "success"] == await statuses(sale)
         assert 2 == len(world.merchant.received)
+        assert 1 == await world.simulator.calls(await sale.moid(), "approve")
 
 
 async def test_a_notice_before_our_row_is_known_is_kept(open_world: OpenWorld):
@@ -80,12 +83,14 @@ async def test_a_refund_made_here_and_told_again_by_a_notice_counts_once(open_wo
 async def test_a_notice_while_our_refund_is_under_way_counts_once(open_world: OpenWorld):
     async with open_world(account=LISTED) as world:
         sale = await world.paid_sale()
-        await sale.fault("cancel", "hang_after", seconds=1.5)
+        await sale.fault("cancel", "hang_after", seconds=25)
         await sale.refund(payment__amount=400, payment__currency="KRW")
         working = asyncio.create_task(world.work())
-        await asyncio.sleep(0.25)
+        await sale.has_moved("cancelled")
         books = await sale.books()
         await notify(world, books, **cancel_notice(books["cancels"][0]))
+        assert 1 == await notice.tick(world.platform, world.door), "another worker meanwhile"
+        await world.simulator.lift_faults()
         await working
         await world.pass_time(300, 60)
         assert (400, 0, "") == ((row := await sale.row())["refunded"], row["reserved"], row["flag"])
