@@ -7,15 +7,18 @@ import json
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from http.client import HTTPException
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from wongate.app import with_platform
 from wongate.commands import progress, table
-from wongate.domain.comparison import Bucket, Difference, Theirs
+from wongate.domain.comparison import Bucket, Theirs
 from wongate.domain.refusal import Unfit
 from wongate.flows import audit, compare
 from wongate.flows.audit import OPERATOR
+from wongate.flows.compare import Compared
 from wongate.flows.platform import Platform
 from wongate.flows.settle import Door
 from wongate.flows.settle_by_list import ProviderList, Settled, settle_open_refunds
@@ -23,6 +26,7 @@ from wongate.mistake import Mistake
 from wongate.reports import invariants
 
 SHOWN = 50
+SEOUL = ZoneInfo("Asia/Seoul")
 
 
 def check(options: argparse.Namespace) -> int:
@@ -74,16 +78,21 @@ def reconcile(options: argparse.Namespace) -> int:
     first settles the refunds of unknown outcome that it tells of; the comparison is of the books as they are then."""
     read = _list(options)
     _check_settling(options)
+    until = options.complete_until
     if read is not None:
-        read()  # a list that cannot be read is said before the database is opened
+        theirs = read()  # a list that cannot be read is said before the database is opened
+        if options.file:
+            until = until or max((told.at for told in theirs.values() if told.at), default=None)
 
     async def story(platform: Platform) -> int:
+        if options.complete_until and options.complete_until > platform.clock.now():
+            raise Mistake(f"--complete-until {until} is yet to come: no list is complete until then")
         settled = await _settle(platform, options, read) if read is not None and options.settle else None
         if read is None:
-            found = await compare.by_inquiry(platform, options.since, progress("asked"))
+            compared = await compare.by_inquiry(platform, options.since, progress("asked"))
         else:
-            found = await compare.with_list(platform, read, options.since)
-        return _told(found, settled)
+            compared = await compare.with_list(platform, read, options.since, until)
+        return _told(compared, settled)
 
     return with_platform(story)
 
@@ -93,17 +102,15 @@ def _check_settling(options: argparse.Namespace) -> None:
         raise Mistake("--settle needs the provider's list (--file): an inquiry tells no amount")
     if options.settle and options.file and options.complete_until is None:
         raise Mistake("--settle with --file needs --complete-until: what came later is not in the list")
-    if options.complete_until and not (options.settle and options.file):
-        raise Mistake("--complete-until goes with --file and --settle")
+    if options.complete_until and not options.file:
+        raise Mistake("--complete-until goes with --file")
 
 
 async def _settle(
     platform: Platform, options: argparse.Namespace, read: Callable[[], dict[str, Theirs]]
 ) -> list[Settled]:
-    now = platform.clock.now()  # before the list is read: what comes in between may be in it or not
-    until = options.complete_until or now
-    if until > now:
-        raise Mistake(f"--complete-until {until.isoformat()} is yet to come: no list is complete until then")
+    # The clock before the list is read: what comes in between may be in it or not.
+    until = options.complete_until or platform.clock.now()
     source = options.file.name if options.file else "the simulator's books"
     listed = ProviderList(source, await asyncio.to_thread(read), until)
     try:
@@ -112,7 +119,8 @@ async def _settle(
         raise Mistake(f"{source}: {unfit.message}") from None
 
 
-def _told(found: list[Difference], settled: list[Settled] | None) -> int:
+def _told(compared: Compared, settled: list[Settled] | None) -> int:
+    found = compared.differences
     counts = Counter(difference.bucket for difference in found)
     _print_rows(
         ("project", "payment", "operation", "won", "settled by the list"),
@@ -126,7 +134,11 @@ def _told(found: list[Difference], settled: list[Settled] | None) -> int:
         [(d.bucket, str(d.project_id or "-"), d.reference, d.order_number, d.text) for d in found],
     )
     summary = [f"{bucket}: {counts[bucket]}" for bucket in Bucket]
-    print(", ".join(summary if settled is None else [*summary, f"settled: {len(settled)}"]))
+    if settled is not None:
+        summary.append(f"settled: {len(settled)}")
+    if compared.newer:
+        summary.append(f"newer than the list: {compared.newer}")
+    print(", ".join(summary))
     return 1 if set(counts) - {Bucket.UNRESOLVED} else 0
 
 
@@ -152,8 +164,8 @@ def _simulator_books(base_url: str) -> dict[str, Theirs]:
 
 
 def _settlement_file(path: Path) -> dict[str, Theirs]:
-    """CSV with the columns tid, moid, amount, cancelled in whole won. Rows of one tid add up: a cancel may be a row of its own,
-    with its amount under `cancelled` or negative."""
+    """CSV with the columns tid, moid, amount, cancelled in whole won, and perhaps `at`, Seoul's time where it names no zone. Rows
+    of one tid add up: a cancel may be a row of its own, with its amount under `cancelled` or negative."""
     left: dict[str, Theirs] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -162,12 +174,28 @@ def _settlement_file(path: Path) -> dict[str, Theirs]:
                 amount = _whole_won(row["amount"], number) - _whole_won(row.get("cancelled") or "0", number)
                 before = left.get(reference)
                 moid = row.get("moid") or (before.order_number if before else "")
-                left[reference] = Theirs(reference, moid, amount + ((before.amount or 0) if before else 0))
+                moments = [at for at in (_moment(row.get("at"), number), before and before.at) if at]
+                left[reference] = Theirs(
+                    reference,
+                    moid,
+                    amount + ((before.amount or 0) if before else 0),
+                    at=max(moments, default=None),
+                )
     except (KeyError, AttributeError):
         raise Mistake(f"{path}: the columns tid, moid, amount, cancelled are needed") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise Mistake(f"{path} is no CSV file in UTF-8: {error}") from None
     return left
+
+
+def _moment(text: str | None, line: int) -> datetime | None:
+    if not text or not text.strip():
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise Mistake(f"line {line}: {text!r} is no moment such as 2026-11-22 23:59:59") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=SEOUL)
 
 
 def _whole_won(text: str | None, line: int) -> int:

@@ -189,7 +189,11 @@ def _add_books(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     reconcile.add_argument("--since", type=_moment, help="only sales from this date on")
     books = reconcile.add_mutually_exclusive_group()
-    books.add_argument("--file", type=Path, help="settlement CSV: tid, moid, amount, cancelled")
+    books.add_argument(
+        "--file",
+        type=Path,
+        help="settlement CSV: tid, moid, amount, cancelled, and at, the moment of each, if it has them",
+    )
     books.add_argument("--simulator", metavar="URL", help="the simulator's books")
     reconcile.add_argument(
         "--settle",
@@ -200,7 +204,8 @@ def _add_books(commands: "argparse._SubParsersAction[Any]") -> None:
         "--complete-until",
         type=_moment,
         metavar="MOMENT",
-        help="until when the file has every approval and every cancel; only older refunds are settled",
+        help="until when the file has every approval and every cancel: what is newer is counted and is no difference, and only "
+        "older refunds are settled; the latest `at` in the file when left out",
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -421,6 +422,57 @@ async def test_every_bucket_from_a_file(open_world: OpenWorld, wongate: CommandL
         )
 
 
+async def moved_around(world: World) -> tuple[list[str], str]:
+    """The lines of a list that ends at the moment that is returned too; here things went on an hour later."""
+    listed_whole, given_back, missing = [await world.paid_sale() for _ in range(3)]
+    lines = [f"{await tid(sale)},,1000,0" for sale in (listed_whole, given_back)]
+    end = world.clock.now().isoformat()
+    world.clock.advance(3600)
+    await given_back.refund(payment__amount=400, payment__currency="KRW")
+    await world.paid_sale()
+    await world.work()
+    assert missing.payment_id
+    return lines, end
+
+
+async def test_what_is_newer_than_the_list_is_counted_and_no_difference(
+    open_world: OpenWorld, wongate: CommandLine, tmp_path: Path
+):
+    async with open_world() as world:
+        wongate.environment.setenv("WONGATE_CLOCK_FILE", str(world.simulator.clock_file))
+        lines, end = await moved_around(world)
+        file = str(await settlement(world, tmp_path / "s.csv", *lines))
+        code, said = await wongate.run(world, "reconcile", "--file", file, "--complete-until", end)
+        summary = "only ours: 1, only theirs: 0, different: 0, unresolved: 0, newer than the list: 2"
+        assert (1, summary) == (code, said.splitlines()[-1]), said
+        assert ["only ours"] == [bucket for bucket, *_ in await listed(world)]
+        code, said = await wongate.run(world, "reconcile", "--file", file)
+        assert "only ours: 2, only theirs: 0, different: 1, unresolved: 0" == said.splitlines()[-1]
+
+
+@pytest.mark.parametrize("zone", ["+00:00", "", "Z"], ids=["UTC", "Seoul, not named", "Z"])
+async def test_a_list_with_moments_says_itself_until_when_it_goes(
+    open_world: OpenWorld, wongate: CommandLine, tmp_path: Path, zone: str
+):
+    async with open_world() as world:
+        lines, end = await moved_around(world)
+        moment = datetime.fromisoformat(end)
+        earlier = moment - timedelta(days=1)
+        if not zone:
+            moment, earlier = (at + timedelta(hours=9) for at in (moment, earlier))
+        texts = [f"{at:%Y-%m-%d %H:%M:%S}{zone}" for at in (earlier, moment)]
+        file = tmp_path / "s.csv"
+        rows = [
+            f"{lines[0]},{texts[1]}",
+            f"{lines[1]},{texts[0]}",
+            f"{lines[0].split(',')[0]},,0,0,{texts[0]}",
+        ]
+        await asyncio.to_thread(file.write_text, "\n".join(["tid,moid,amount,cancelled,at", *rows, ""]))
+        _, said = await wongate.run(world, "reconcile", "--file", str(file))
+        summary = "only ours: 1, only theirs: 0, different: 0, unresolved: 0, newer than the list: 2"
+        assert summary == said.splitlines()[-1], said
+
+
 async def test_every_bucket_from_the_simulators_books(
     database: str, open_world: OpenWorld, wongate: CommandLine
 ):
@@ -506,6 +558,7 @@ async def cancel_elsewhere(sale: Sale) -> None:
         ("tid,moid,amount,cancelled\nT1,m,12.50,0\n", "line 2: '12.50' is no amount in whole won"),
         ("tid,moid,amount,cancelled\nT1,m,100,0\nT2,m\n", "line 3: '' is no amount in whole won"),
         ("tid,moid,amount,cancelled\nT1,m,100,0\n\ufffdT2,\ud7ff,,\n", "line 3: '' is no amount"),
+        ("tid,moid,amount,cancelled,at\nT1,m,1,0,\nT2,m,1,0,noon\n", "line 3: 'noon' is no moment such as"),
         (b"tid,moid,amount\n\xb0\xa1,1,1\n", "is no CSV file in UTF-8"),
     ],
 )

@@ -472,9 +472,10 @@ async def test_what_cannot_be_settled_by_is_said_in_one_line(
         for said, arguments in (
             ("an inquiry tells no amount", ("--settle",)),
             ("needs --complete-until", ("--file", file, "--settle")),
-            ("goes with --file and --settle", ("--file", file, "--complete-until", now_text)),
+            ("goes with --file", ("--complete-until", now_text)),
+            ("is yet to come", ("--file", file, "--complete-until", tomorrow)),
             (
-                "goes with --file and --settle",
+                "goes with --file",
                 ("--simulator", world.simulator.url, "--settle", "--complete-until", now_text),
             ),
             ("is yet to come", ("--file", file, "--settle", "--complete-until", tomorrow)),

@@ -10,11 +10,12 @@ from wongate.domain.comparison import (
     carried_out,
     differences,
     left_in_list,
+    newer_than_list,
 )
 
 
-def ours(amount: int, *, open: bool = False, reference: str = "T1") -> Ours:
-    return Ours(1001, reference, "1001W7", amount, open)
+def ours(amount: int, *, open: bool = False, reference: str = "T1", before: int | None = None) -> Ours:
+    return Ours(1001, reference, "1001W7", amount, open, amount if before is None else before)
 
 
 def theirs(amount: int | None, *, approved: bool = False, word: str = "") -> dict[str, Theirs]:
@@ -63,6 +64,35 @@ def test_a_difference_has_its_bucket_and_says_both_sides(
 ):
     (found,) = differences([sale], told)
     assert (bucket, text, 1001, "T1") == (found.bucket, found.text, found.project_id, found.reference)
+
+
+@pytest.mark.parametrize(
+    "sale, told, newer",
+    [
+        (ours(1000, before=0), {}, 1),
+        (ours(600, before=1000), theirs(1000), 1),
+        (ours(600, before=1000), theirs(600), 0),
+        (ours(1000, before=0), theirs(1000), 0),
+        (ours(600, before=600), theirs(600), 0),
+    ],
+    ids=[
+        "made since",
+        "given back since",
+        "the list has it already",
+        "the list has the sale already",
+        "as ever",
+    ],
+)
+def test_what_was_done_since_the_list_ended_is_counted_and_no_difference(
+    sale: Ours, told: dict[str, Theirs], newer: int
+):
+    assert ([], newer) == (differences([sale], told), newer_than_list([sale], told))
+
+
+@pytest.mark.parametrize("told", [theirs(900), theirs(0), {}], ids=["other money", "no money", "not listed"])
+def test_what_fits_neither_then_nor_now_is_a_difference(told: dict[str, Theirs]):
+    sale = ours(600, before=1000)
+    assert (1, 0) == (len(differences([sale], told)), newer_than_list([sale], told))
 
 
 def test_what_only_the_provider_knows_is_listed_without_a_project():

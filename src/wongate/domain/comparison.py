@@ -5,6 +5,7 @@ What counts is the money that a transaction has left with the merchant: approved
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from itertools import combinations
 
@@ -21,25 +22,28 @@ class Bucket(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """A sale that reached the provider. `open`: it or a refund of it is still unresolved or in work."""
+    """A sale that reached the provider. `open`: it or a refund of it is still unresolved or in work. `before`: what it had left
+    when the provider's list ended; the same as `amount` where nothing was done since, or no such moment is known."""
 
     project_id: int
     reference: str
     order_number: str
     amount: int
     open: bool
+    before: int
 
 
 @dataclass(frozen=True, slots=True)
 class Theirs:
     """A transaction as the provider tells it. `amount` None: the source does not say how much is left; `word` is what it says
-    instead, and `approved` whether that means that some money is."""
+    instead, and `approved` whether that means that some money is. `at`: its last movement, where the source says when."""
 
     reference: str
     order_number: str
     amount: int | None
     word: str = ""
     approved: bool = False
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +63,22 @@ def differences(ours: Iterable[Ours], theirs: Mapping[str, Theirs]) -> list[Diff
     found = [
         _difference(sale, theirs.get(reference))
         for reference, sale in sales.items()
-        if not _agree(sale, theirs.get(reference))
+        if not _agree(sale.amount, theirs.get(reference)) and not _agree(sale.before, theirs.get(reference))
     ]
     return found + [
         _difference(None, told)
         for told in theirs.values()
         if told.reference not in sales and told.amount != 0
     ]
+
+
+def newer_than_list(ours: Iterable[Ours], theirs: Mapping[str, Theirs]) -> int:
+    """How many sales agree only as they were when the list ended: made since, or given back since."""
+    return sum(
+        not _agree(sale.amount, theirs.get(sale.reference))
+        and _agree(sale.before, theirs.get(sale.reference))
+        for sale in ours
+    )
 
 
 def left_in_list(theirs: Mapping[str, Theirs], reference: str, order_number: str) -> int | None:
@@ -102,12 +115,12 @@ def carried_out(amounts: Mapping[int, int], gone: int) -> frozenset[int] | None:
     return frozenset(fitting[0]) if len(ways) == 1 else None
 
 
-def _agree(sale: Ours, told: Theirs | None) -> bool:
+def _agree(amount: int, told: Theirs | None) -> bool:
     if told is None:
-        return sale.amount == 0
+        return amount == 0
     if told.amount is None:
-        return told.approved and sale.amount > 0
-    return told.amount == sale.amount
+        return told.approved and amount > 0
+    return told.amount == amount
 
 
 def _difference(sale: Ours | None, told: Theirs | None) -> Difference:

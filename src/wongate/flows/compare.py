@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from wongate.connections.database import Tx
-from wongate.domain.comparison import Difference, Ours, Theirs, differences
+from wongate.domain.comparison import Difference, Ours, Theirs, differences, newer_than_list
 from wongate.domain.outcome import Standing
 from wongate.flows.platform import Platform
 from wongate.store import comparisons
@@ -21,18 +22,32 @@ Source = Callable[[Sequence[Ours]], Awaitable[Mapping[str, Theirs]]]
 """What the provider says: about the given sales, and of whatever else the source lists."""
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What differs, and how many sales are newer than the list, so that it says nothing of them."""
+
+    differences: list[Difference]
+    newer: int = 0
+
+
 async def with_list(
-    platform: Platform, read: Callable[[], Mapping[str, Theirs]], since: datetime | None
-) -> list[Difference]:
-    """Compares with what the provider lists (its settlement file, the simulator's books), and keeps what differs."""
+    platform: Platform,
+    read: Callable[[], Mapping[str, Theirs]],
+    since: datetime | None,
+    complete_until: datetime | None = None,
+) -> Compared:
+    """Compares with what the provider lists (its settlement file, the simulator's books), and keeps what differs.
+
+    `complete_until`: what was done after it is not in the list; None for one that is read as it is at this moment.
+    """
 
     async def source(ours: Sequence[Ours]) -> Mapping[str, Theirs]:
         return await asyncio.to_thread(read)
 
-    return await _compared(platform, source, since)
+    return await _compared(platform, source, since, complete_until)
 
 
-async def by_inquiry(platform: Platform, since: datetime | None, progress: Progress) -> list[Difference]:
+async def by_inquiry(platform: Platform, since: datetime | None, progress: Progress) -> Compared:
     """Asks the provider about each transaction of ours. An inquiry tells no amount: a partly cancelled one reads as approved
     (N-11), and what only the provider knows cannot be asked for."""
 
@@ -42,20 +57,28 @@ async def by_inquiry(platform: Platform, since: datetime | None, progress: Progr
     return await _compared(platform, source, since)
 
 
-async def _compared(platform: Platform, source: Source, since: datetime | None) -> list[Difference]:
+async def _compared(
+    platform: Platform, source: Source, since: datetime | None, complete_until: datetime | None = None
+) -> Compared:
     """Only what differs both times is a difference; the rest was a payment on its way."""
-    suspects = {found.reference for found in await _look(platform, source, since, None)}
+    first = await _look(platform, source, since, complete_until, None)
+    suspects = {found.reference for found in first.differences}
     if not suspects:
-        return []
+        return first
     await asyncio.sleep(SECOND_LOOK_S)
-    return await _kept(platform, await _look(platform, source, since, suspects))
+    second = await _look(platform, source, since, complete_until, suspects)
+    return Compared(await _kept(platform, second.differences), first.newer)
 
 
 async def _look(
-    platform: Platform, source: Source, since: datetime | None, only: set[str] | None
-) -> list[Difference]:
+    platform: Platform,
+    source: Source,
+    since: datetime | None,
+    complete_until: datetime | None,
+    only: set[str] | None,
+) -> Compared:
     async with platform.database.read() as tx:
-        ours = await comparisons.ours(tx, since, None if only is None else sorted(only))
+        ours = await comparisons.ours(tx, since, None if only is None else sorted(only), complete_until)
     theirs = await source(ours)
     strangers = theirs.keys() - {sale.reference for sale in ours}
     async with platform.database.read() as tx:
@@ -65,7 +88,7 @@ async def _look(
         for reference in theirs.keys() - older
         if only is None or reference in only
     }
-    return differences(ours, told)
+    return Compared(differences(ours, told), newer_than_list(ours, told))
 
 
 async def _asked(platform: Platform, ours: Sequence[Ours], progress: Progress) -> Mapping[str, Theirs]:

@@ -14,14 +14,19 @@ _DIFFERENCE = (
 )
 
 
-async def ours(tx: Tx, since: datetime | None, references: Sequence[str] | None) -> list[Ours]:
+async def ours(
+    tx: Tx, since: datetime | None, references: Sequence[str] | None, complete_until: datetime | None = None
+) -> list[Ours]:
     """Sales that an approval was intended for, all or those with certain references. A declined sale should have left nothing,
-    a paid one what was not refunded."""
+    a paid one what was not refunded; `before`, what had not been refunded by `complete_until`."""
     rows = await tx.fetch(
         "SELECT s.project_id, s.reference, s.order_number, "
         "CASE WHEN s.status = 'success' THEN p.captured - p.refunded ELSE 0 END AS amount, "
         "EXISTS (SELECT 1 FROM operation o WHERE o.project_id = s.project_id AND o.payment_no = s.payment_no "
-        "AND o.stage = ANY($2)) AS open "
+        "AND o.stage = ANY($2)) AS open, "
+        "CASE WHEN s.status <> 'success' OR s.changed_at > $4 THEN 0 ELSE p.captured - p.refunded + coalesce("
+        "(SELECT sum(r.amount) FROM operation r WHERE r.project_id = s.project_id AND r.payment_no = s.payment_no "
+        "AND r.kind = 'refund' AND r.status = 'success' AND r.changed_at > $4), 0)::bigint END AS before "
         "FROM operation s JOIN payment p ON p.project_id = s.project_id AND p.payment_no = s.payment_no "
         "WHERE s.kind = 'sale' AND s.reference <> '' AND ($1::timestamptz IS NULL OR s.created_at >= $1) "
         "AND ($3::text[] IS NULL OR s.reference = ANY($3)) "
@@ -30,6 +35,7 @@ async def ours(tx: Tx, since: datetime | None, references: Sequence[str] | None)
         since,
         [*UNRESOLVED, Stage.APPROVING, Stage.RESERVED, Stage.CANCELLING],
         references,
+        complete_until,
     )
     return [Ours(**row) for row in rows]
 
