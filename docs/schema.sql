@@ -195,6 +195,7 @@ CREATE TABLE export_piece (
     attempt integer NOT NULL,
     piece integer NOT NULL,
     content bytea NOT NULL,
+    packed boolean NOT NULL DEFAULT false,
     CONSTRAINT export_piece_pkey PRIMARY KEY (export_id, attempt, piece),
     CONSTRAINT export_piece_export_id_fkey FOREIGN KEY (export_id) REFERENCES export(export_id)
 );

@@ -140,8 +140,9 @@ READERS = {"csv": read_csv, "xlsx": read_xlsx, "xls": read_xls}
 
 @pytest.mark.parametrize("format_", READERS)
 async def test_a_file_opened_by_another_reader_has_the_tables_rows_and_sums(
-    open_world: OpenWorld, format_: str
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch, format_: str
 ) -> None:
+    monkeypatch.setattr(exporting, "PIECE", 100)
     async with open_world() as world:
         for amount in (1000, 2500, 70_000):
             sale = await world.paid_sale(payment__amount=amount, payment__description="책 한 권")
@@ -171,6 +172,15 @@ async def test_a_file_opened_by_another_reader_has_the_tables_rows_and_sums(
         if format_ == "xls":
             shown = xlrd.xldate_as_datetime(shown, 0) + timedelta(milliseconds=500)
         assert local.strftime("%Y-%m-%d %H:%M:%S") == str(shown)[:19]
+
+
+async def test_pieces_kept_by_an_earlier_version_are_handed_out_as_they_are(open_world: OpenWorld) -> None:
+    async with open_world() as world:
+        await world.paid_sale()
+        export, content = await (await desk(world)).make()
+        async with world.platform.database.transaction() as tx:
+            await exports.add_piece(tx, export, 1, b"as it is", is_packed=False)
+        assert content + b"as it is" == await exporting.content(world.platform, export)
 
 
 async def test_an_xls_that_its_format_cannot_hold_says_what_to_do(

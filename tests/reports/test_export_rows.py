@@ -9,6 +9,7 @@ from tests.dashboard import OTHER_SHOP, SHOP, open_office
 from tests.reports.test_register import any_filter, expected
 
 from wongate.reports import export_rows
+from wongate.reports.register import Filter
 
 FILTERS = 60
 COLUMNS = ("sale_id", "project_id", "code")
@@ -33,12 +34,21 @@ async def test_any_filter_exports_the_rows_that_it_names_oldest_first(database: 
                 shown += len({row["project_id"] for row in expected(wanted, past, others)}) > 1
                 cursor = await export_rows.cursor(tx, wanted, COLUMNS, "Asia/Seoul")
                 assert rows == [list(row) for row in await cursor.fetch(len(rows) + 1)], wanted
-                lines: list[bytes] = []
-
-                async def write(part: bytes, lines: list[bytes] = lines) -> None:
-                    lines.append(part)
-
-                number = await export_rows.copy_csv(tx, wanted, COLUMNS, "Asia/Seoul", write)
-                read = list(csv.reader(io.StringIO(b"".join(lines).decode())))
-                assert (len(rows), rows) == (number, read), wanted
+                lines = await export_rows.lines(tx, wanted, COLUMNS, "Asia/Seoul")
+                text = "".join(line for (line,) in await lines.fetch(len(rows) + 1))
+                assert rows == list(csv.reader(io.StringIO(text, newline=""))), wanted
         assert shown > FILTERS / 10
+
+
+async def test_a_line_of_csv_reads_as_its_cells_also_with_a_comma_in_them_and_with_nothing_at_all(
+    database: str,
+) -> None:
+    async with open_office(database) as office:
+        past = books.draw(SHOP, office.clock.now(), days=20, number=300)
+        await books.write(office.platform, past)
+        flags = [row["flag"] for row in past.payments]
+        assert {"", "late success, returned"} == {*flags}
+        async with office.platform.database.transaction() as tx:
+            lines = await export_rows.lines(tx, Filter((SHOP,)), ["flag"], "Asia/Seoul")
+            text = "".join(line for (line,) in await lines.fetch(len(flags) + 1))
+        assert [[flag] for flag in flags] == list(csv.reader(io.StringIO(text, newline="")))

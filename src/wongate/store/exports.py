@@ -1,6 +1,7 @@
-"""Exports: asked for, claimed by a worker, made, kept for some days; the file lies beside its row in pieces of a megabyte, so
-that any web process can hand it out, wherever the worker ran."""
+"""Exports: asked for, claimed by a worker, made, kept for some days; the file lies beside its row in pieces, so that any web
+process can hand it out, wherever the worker ran."""
 
+import zlib
 from datetime import datetime
 
 from wongate.connections.database import Tx
@@ -66,13 +67,21 @@ async def progress(tx: Tx, export: Export, done: int, total: int, lease_until: d
     )
 
 
-async def add_piece(tx: Tx, export: Export, piece: int, content: bytes) -> None:
+def packed(content: bytes) -> bytes:
+    """As fast as zlib can: 0.5 ms for 64 KB of CSV, of which 24 remain. PostgreSQL itself takes 1.7 ms, and 32 remain."""
+    return zlib.compress(content, 1)
+
+
+async def add_piece(tx: Tx, export: Export, piece: int, content: bytes, *, is_packed: bool) -> None:
+    """Its commit does not wait for the disk: that of `finish` does, for all pieces before it too."""
     await tx.execute(
-        "INSERT INTO export_piece (export_id, attempt, piece, content) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO export_piece (export_id, attempt, piece, content, packed) "
+        "SELECT $1::bigint, $2::int, $3::int, $4::bytea, $5::boolean FROM set_config('synchronous_commit', 'off', true)",
         export.export_id,
         export.attempt,
         piece,
         content,
+        is_packed,
     )
 
 
@@ -130,13 +139,16 @@ async def of_schedule(tx: Tx, schedule_id: int, limit: int) -> list[Export]:
 
 
 async def piece(tx: Tx, export: Export, number: int) -> bytes | None:
-    """A megabyte of the file, None beyond its end."""
-    content: bytes | None = await tx.fetchval(
-        "SELECT content FROM export_piece WHERE export_id = $1 AND attempt = $2 AND piece = $3",
+    """A part of the file, None beyond its end."""
+    row = await tx.fetchrow(
+        "SELECT content, packed FROM export_piece WHERE export_id = $1 AND attempt = $2 AND piece = $3",
         export.export_id,
         export.attempt,
         number,
     )
+    if row is None:
+        return None
+    content: bytes = zlib.decompress(row["content"]) if row["packed"] else row["content"]
     return content
 
 
