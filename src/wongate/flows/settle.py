@@ -209,7 +209,7 @@ class Door:
     """Where changes wait for their turn. One per process.
 
     A change is decided under the payment's lock, in five round trips; or on the payment as it was `seen`, in one, which writes
-    only if nobody has changed it since. Of one that it has not, nothing is believed: the lock decides.
+    only if nobody has changed it since. What it has not written is decided anew under the lock.
     """
 
     def __init__(self, platform: Platform) -> None:
