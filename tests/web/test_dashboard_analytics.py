@@ -13,6 +13,7 @@ from tests.dashboard import OTHER_SHOP, SHOP, Browser, Office, open_office
 
 from wongate.domain.rights import Role
 from wongate.flows import roll_up
+from wongate.web.dashboard_drawings import Speech, growth
 from wongate.web.dashboard_tiles import TEMPLATES
 
 BOARD = "/dashboard/analytics"
@@ -24,6 +25,13 @@ async def board(url: str, number: int = 300) -> AsyncIterator[tuple[Office, Brow
         past = books.draw(SHOP, office.clock.now(), days=10, number=number)
         await books.write(office.platform, past)
         yield office, await office.enter(await office.member(Role.FINANCE)), past
+
+
+def test_what_has_not_changed_is_neither_better_nor_worse() -> None:
+    say = Speech("en")
+    assert [("±0.0%", None), ("+20.0%", True), ("−20.0%", False)] == [
+        growth(now, 50, say) for now in (50, 60, 40)
+    ]
 
 
 def titles(text: str) -> list[str]:

@@ -32,6 +32,16 @@ async def admin(office: Office) -> Browser:
     return await office.enter(await office.member(Role.MERCHANT_ADMIN))
 
 
+@pytest.mark.parametrize(
+    ("path", "section"),
+    [(HOME, "Projects"), (DESIGN, "Projects"), ("/dashboard/exports/schedules/new", "Reports")],
+)
+async def test_the_navigation_shows_where_a_page_belongs(database: str, path: str, section: str) -> None:
+    async with open_office(database) as office:
+        text = (await (await admin(office)).get(path)).text
+        assert {section} == set(re.findall(r'aria-current="true">([^<]+)</a>', text))
+
+
 # --- projects ---
 
 

@@ -14,7 +14,9 @@ FILE_WIDTH = 560
 HEIGHT, TOP, BOTTOM = 210, 10, 26
 PLOT = HEIGHT - TOP - BOTTOM
 SCALE = 15.0
-"""Percent of the width that the numbers on the left have: at 288 pixels, the narrowest tile, they fit with seven letters."""
+"""Percent of the width that the numbers on the left have: at 288 pixels they fit with seven letters."""
+NARROWEST, _LETTER = 288, 7.5
+"""Pixels of the narrowest tile and of a letter: what a number on the right takes at most, its label leaves it."""
 COLOURS = {"good": "#116b3c", "bad": "#b3221c", "main": "#1f4fd1", "quiet": "#7b8494"}
 _TEXT = 'font-size="12" font-family="system-ui, sans-serif" fill="#556070"'
 _LABELS_MAX = 7
@@ -85,10 +87,14 @@ def rows(bars: Sequence[Bar], label: str, spoken: Spoken) -> str:
     """Bars that lie below each other, each under its label."""
     line = 34
     top = max((bar.total for bar in bars), default=0) or 1
+    longest = max((len(spoken(bar.total)) for bar in bars), default=0)
+    room = 100 - 100 * _LETTER * (longest + 1) / NARROWEST
     shapes = []
     for place, bar in enumerate(bars):
         y = place * line
-        shapes.append(f'<svg y="{y}" width="76%" height="18">{_text("0", 14, bar.label, "start")}</svg>')
+        shapes.append(
+            f'<svg y="{y}" width="{room:.0f}%" height="18">{_text("0", 14, bar.label, "start")}</svg>'
+        )
         shapes.append(_text("100%", y + 14, spoken(bar.total), "end"))
         x = 0.0
         for part in bar.parts:

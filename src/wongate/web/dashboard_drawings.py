@@ -118,7 +118,12 @@ def together(buckets: Sequence[Bucket], kind: str, status: str) -> Sum:
 
 
 def signed(difference: float, text: str) -> str:
-    return ("+" if difference >= 0 else "−") + text
+    return ("+" if difference > 0 else "−" if difference < 0 else "±") + text
+
+
+def is_more(difference: float) -> bool | None:
+    """None where nothing that is shown has changed: that is neither better nor worse."""
+    return difference > 0 if difference else None
 
 
 def growth(now: int, was: int, say: Speech) -> tuple[str, bool | None]:
@@ -127,7 +132,7 @@ def growth(now: int, was: int, say: Speech) -> tuple[str, bool | None]:
         return "", None
     if now > 10 * was:
         return f"×{now / was:.0f}", True
-    return signed(now - was, say.share(abs(now - was), was)), now >= was
+    return signed(now - was, say.share(abs(now - was), was)), is_more(now - was)
 
 
 def in_days(ask: Ask, language: str) -> str:

@@ -106,6 +106,7 @@ class PaymentPages:
             "callback_states": say.CALLBACK_STATES,
             "exchanges": say.EXCHANGES,
             "events": say.EVENTS,
+            "notice_verdicts": say.NOTICE_VERDICTS,
             "pretty": _pretty,
             "place": _place(payment),
             "home": HOME,

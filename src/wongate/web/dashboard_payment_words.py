@@ -48,6 +48,20 @@ EVENTS = {
     "found approved": N_("found approved at the PG"),
 }
 
+NOTICE_VERDICTS = {
+    "known": N_("known before"),
+    "settled": N_("settled by it"),
+    "late success": N_("late success"),
+    "matches no sale of ours": N_("matches no sale of ours"),
+    "another transaction than the one we know": N_("another transaction than the one we know"),
+    "the transaction of another sale": N_("the transaction of another sale"),
+    "another amount than the sale's": N_("another amount than the sale's"),
+    "an equal refund counts as done in its place": N_("an equal refund counts as done in its place"),
+    "carried out although it was declined": N_("carried out although it was declined"),
+    "refunded outside the platform": N_("refunded outside the platform"),
+}
+"""What came of a notice of the PG, as `flows/notice.py` writes it down."""
+
 
 @dataclass(frozen=True, slots=True)
 class Banner:

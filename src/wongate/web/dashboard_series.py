@@ -11,6 +11,7 @@ from wongate.web.dashboard_drawings import (
     Line,
     Speech,
     growth,
+    is_more,
     link,
     picture,
     signed,
@@ -56,7 +57,7 @@ async def conversion(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
     now_share, was_share = (
         100 * g / (g + b) if g + b else 0.0 for g, b in ((good, bad), (was_good, was_bad))
     )
-    difference = now_share - was_share
+    difference = round(now_share - was_share, 1)
     change = signed(difference, say.points(abs(difference))) if was_good + was_bad else ""
     return Drawn(
         tile,
@@ -67,7 +68,7 @@ async def conversion(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
         lines,
         svg=picture(tile, bars, say, say.short),
         change=change,
-        better=difference >= 0 if change else None,
+        better=is_more(difference) if change else None,
         legend=[(ENDINGS[status][1], word) for status, word in words.items()],
         note=say.text(
             N_(
@@ -130,10 +131,8 @@ async def speed(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
     then = await analytics.totals(tx, ask.before) if tile.compare else {}
     was = then.get(("sale", "success"), Sum())
     overall = paid.seconds / paid.operations if paid.operations else 0.0
-    difference = overall - (was.seconds / was.operations if was.operations else 0.0)
-    change = (
-        signed(difference, say.seconds(round(abs(difference)))) if was.operations and paid.operations else ""
-    )
+    difference = round(overall - (was.seconds / was.operations if was.operations else 0.0))
+    change = signed(difference, say.seconds(abs(difference))) if was.operations and paid.operations else ""
     return Drawn(
         tile,
         say.title(tile),
@@ -143,7 +142,7 @@ async def speed(tx: Tx, tile: Tile, ask: Ask, say: Speech) -> Drawn:
         lines,
         svg=picture(tile, bars, say, say.seconds),
         change=change,
-        better=difference <= 0 if change else None,
+        better=is_more(-difference) if change else None,
         note=say.text(N_("From the purchase's opening to its success, on average.")),
     )
 

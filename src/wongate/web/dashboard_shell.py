@@ -42,19 +42,27 @@ _ENVIRONMENT = Environment(
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One place of the main navigation, shown to whoever has the right, and not `but_for`; None is for everybody."""
+    """One place of the main navigation, shown to whoever has the right, and not `but_for`; None is for everybody.
+
+    `also` is where a page of this section lives elsewhere.
+    """
 
     path: str
     title: str
     right: Right | None = None
     but_for: Right | None = None
+    also: str = ""
+
+    def holds(self, path: str) -> bool:
+        homes = [self.path, self.also] if self.also else [self.path]
+        return any(path == home or path.startswith(f"{home}/") for home in homes)
 
 
 SECTIONS = (
     Section("/dashboard/payments", N_("Payments"), Right.PAYMENTS),
     Section("/dashboard/analytics", N_("Analytics"), Right.ANALYTICS),
-    Section("/dashboard/exports", N_("Reports"), Right.REPORTS),
-    Section("/dashboard/projects", N_("Projects"), Right.VIEW_PROJECTS),
+    Section("/dashboard/exports", N_("Reports"), Right.REPORTS, also="/dashboard/mailbox"),
+    Section("/dashboard/projects", N_("Projects"), Right.VIEW_PROJECTS, also="/dashboard/page-design"),
     Section("/dashboard/page-design", N_("Payment Page"), Right.PAGE_DESIGN, but_for=Right.VIEW_PROJECTS),
     Section("/dashboard/team", N_("My team"), Right.USERS),
     Section("/dashboard/audit", N_("Audit log"), Right.USERS),
