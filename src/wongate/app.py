@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from wongate.connections.clock import Clock, MovableClock, SystemClock
 from wongate.connections.database import Database, Unavailable
 from wongate.connections.http import Outbound
-from wongate.connections.ids import Ids
+from wongate.connections.ids import NODES, Ids
 from wongate.connections.logs import to_stderr
 from wongate.connections.mail import mail_folder
 from wongate.connections.replica import Replica
@@ -61,6 +61,9 @@ PATIENCE_S = 30.0
 
 LEASE_MARGIN_S = 10
 """Numbers stop this long before the lease ends, for clocks that differ."""
+
+FREE_NODE_WAIT_S, FREE_NODE_LOOK_S = nodes.LEASE.total_seconds() + LEASE_MARGIN_S, 1.0
+"""By then the lease of every process that was killed before has ended."""
 
 
 @asynccontextmanager
@@ -139,10 +142,20 @@ def the_clock(settings: Settings) -> Clock:
 
 
 async def _leased_ids(database: Database, holder: str) -> tuple[int, Ids]:
-    """Leases are kept on the machines' own clock: moving the sandbox's clock must not hand a number to two processes."""
-    began = time.monotonic()
-    node = await database.run(lambda tx: nodes.lease(tx, holder, SystemClock().now()))
-    return node, Ids(node, valid_until=began + nodes.LEASE.total_seconds() - LEASE_MARGIN_S)
+    """Leases are kept on the machines' own clock: moving the sandbox's clock must not hand a number to two processes.
+
+    Killed processes keep theirs until the lease ends, so that a crash loop may have them all: then one is waited for. Raises
+    Unavailable when none comes free.
+    """
+    deadline_s = time.monotonic() + FREE_NODE_WAIT_S
+    while True:
+        began = time.monotonic()
+        node = await database.run(lambda tx: nodes.lease(tx, holder, SystemClock().now()))
+        if node is not None:
+            return node, Ids(node, valid_until=began + nodes.LEASE.total_seconds() - LEASE_MARGIN_S)
+        if began >= deadline_s:
+            raise Unavailable(f"all {NODES} node numbers are leased by running processes: stop some of them")
+        await asyncio.sleep(FREE_NODE_LOOK_S)
 
 
 async def _keep_lease(database: Database, node: int, holder: str, ids: Ids) -> None:

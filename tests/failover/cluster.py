@@ -22,6 +22,7 @@ from tests.story.sandbox import three_free_ports
 from wongate.connections import embedded
 from wongate.connections.processes import LogFile, describe_ending, end_session, spawn
 
+LOOK_S = 0.2
 HEALTHY_S = 180
 """Seconds for an election, or until a node that was killed follows again; ends a run that hangs."""
 
@@ -220,12 +221,13 @@ class Cluster:
         )
 
     def _wait(self, reached: Callable[[Sequence[Mapping[str, Any]]], bool]) -> None:
-        deadline = time.monotonic() + HEALTHY_S
-        while not reached(members := self.members()):
-            if time.monotonic() > deadline:
-                said = "\n".join(node.program.log.read_text()[-1500:] for node in self.nodes)
-                raise AssertionError(f"the cluster does not get there: {members}\n{said}")
-            time.sleep(0.2)
+        """Looks are counted, not seconds: where everything stands still for minutes, test and cluster alike, none is lost."""
+        for _ in range(round(HEALTHY_S / LOOK_S)):
+            if reached(members := self.members()):
+                return
+            time.sleep(LOOK_S)
+        said = "\n".join(node.program.log.read_text()[-1500:] for node in self.nodes)
+        raise AssertionError(f"the cluster does not get there: {members}\n{said}")
 
     def node_with(self, role: str) -> Node:
         """`leader`, `sync_standby` or `replica`."""

@@ -8,8 +8,8 @@ from wongate.connections.ids import NODES
 LEASE = timedelta(minutes=2)
 
 
-async def lease(tx: Tx, holder: str, now: datetime) -> int:
-    """The lowest free node number. Raises RuntimeError when all are taken by living processes."""
+async def lease(tx: Tx, holder: str, now: datetime) -> int | None:
+    """The lowest free node number. None when all are taken: by living processes, or ones that were killed within the lease."""
     for node in range(NODES):
         taken = await tx.fetchval(
             "INSERT INTO node (node_id, holder, until) VALUES ($1, $2, $3) "
@@ -21,7 +21,7 @@ async def lease(tx: Tx, holder: str, now: datetime) -> int:
         )
         if taken is not None:
             return node
-    raise RuntimeError(f"all {NODES} node numbers are leased; stop some processes or wait two minutes")
+    return None
 
 
 async def renew(tx: Tx, node: int, holder: str, now: datetime) -> bool:
