@@ -315,30 +315,42 @@ async def test_a_server_that_stops_ends_what_it_has_begun() -> None:
         assert (200, "close", "under way") == (status, headers["connection"], said["text"])
 
 
+class Timer:
+    """A call to come, which `cancel` takes out of those that are due."""
+
+    def __init__(self, due: "list[Timer]", at_s: float, call: Callable[[], None]) -> None:
+        self.due, self.at_s, self.call = due, at_s, call
+        due.append(self)
+
+    def cancel(self) -> None:
+        if self in self.due:
+            self.due.remove(self)
+
+
 class Timers:
     """A loop whose clock stands still until it is moved; tasks run on the real one."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
-        self.due: list[tuple[float, Callable[[], None]]] = []
+        self.due: list[Timer] = []
 
     def time(self) -> float:
         return self.now_s
 
-    def call_later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
-        self.due.append((self.now_s + seconds, call))
-        return asyncio.get_running_loop().call_later(3600, print)
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        return Timer(self.due, self.now_s + seconds, call)
 
     def create_task(self, story: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(story)
 
     def pass_by(self, seconds: float) -> None:
-        self.now_s += seconds
-        while any(at_s <= self.now_s for at_s, _ in self.due):
-            due = [call for at_s, call in self.due if at_s <= self.now_s]
-            self.due = [(at_s, call) for at_s, call in self.due if at_s > self.now_s]
-            for call in due:
-                call()
+        """Each call comes at its own moment, the ones that it asks for too."""
+        end_s = self.now_s + seconds
+        while self.due and (first := min(self.due, key=lambda timer: timer.at_s)).at_s <= end_s:
+            first.cancel()
+            self.now_s = first.at_s
+            first.call()
+        self.now_s = end_s
 
 
 class Line(asyncio.Transport):
@@ -412,7 +424,17 @@ async def test_an_answer_is_waited_for_however_long_it_takes() -> None:
     assert not line.closed
     app.open.set()
     await until(lambda: bool(protocol.cycle.response_complete))
-    timers.pass_by(74)
+    timers.pass_by(74)  # from the answer, not from the request's beginning
     assert not line.closed
-    timers.pass_by(75)
+    timers.pass_by(1)
     assert line.closed
+
+
+@pytest.mark.parametrize("reason", [None, ConnectionResetError()], ids=["closed", "reset"])
+async def test_a_connection_that_is_gone_is_not_looked_at_again(reason: Exception | None) -> None:
+    protocol, _, timers = connected(Echo())
+    protocol.data_received(post(b"before"))
+    await until(lambda: bool(protocol.cycle.response_complete))
+    assert 1 == len(timers.due)
+    protocol.connection_lost(reason)
+    assert [] == timers.due

@@ -111,11 +111,10 @@ class Protocol(HttpToolsProtocol):
     _known: ClassVar[dict[bytes, Head]] = {}  # one for all connections of the process
     _between_messages = True
     _head = b""
-    _since_s = 0.0  # when the last request began or was answered, on the loop's clock
+    _since_s = 0.0  # when the last request began or was answered, on the loop's clock; 0: there was none
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._since_s = self.loop.time()
         self._look_again_in(self.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -136,7 +135,7 @@ class Protocol(HttpToolsProtocol):
         left_s = self._since_s + self.timeout_keep_alive - self.loop.time()
         if left_s > 0:
             self._look_again_in(left_s)
-        elif not self.transport.is_closing():
+        else:
             self.transport.close()
 
     def _unset_keepalive_if_required(self) -> None:
