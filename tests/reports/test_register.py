@@ -121,20 +121,20 @@ def expected(wanted: Filter, *pasts: Past) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (row["created_at"], row["payment_no"]), reverse=True)
 
 
-async def every_page(tx: Any, wanted: Filter) -> list[int]:
+async def every_page(tx: Any, wanted: Filter, in_order: bool = True) -> list[int]:
     found: list[int] = []
     after = None
-    while rows := await register.page(tx, wanted, after=after, limit=PAGE):
+    while rows := await register.page(tx, wanted, after=after, limit=PAGE, in_order=in_order):
         found += [row["payment_no"] for row in rows]
         after = Key(rows[-1]["created_at"], rows[-1]["payment_no"])
     return found
 
 
-async def every_page_back(tx: Any, wanted: Filter, past: Past) -> list[int]:
+async def every_page_back(tx: Any, wanted: Filter, past: Past, in_order: bool = True) -> list[int]:
     """From before the first payment to the newest."""
     found: list[int] = []
     before = Key(min(row["created_at"] for row in past.payments) - timedelta(seconds=1), 0)
-    while rows := await register.page(tx, wanted, before=before, limit=PAGE):
+    while rows := await register.page(tx, wanted, before=before, limit=PAGE, in_order=in_order):
         found += [row["payment_no"] for row in reversed(rows)]
         before = Key(rows[0]["created_at"], rows[0]["payment_no"])
     return found
@@ -199,8 +199,8 @@ async def test_a_page_before_a_row_ends_where_the_row_begins(
         assert [row["payment_no"] for row in rows[5:15]] == [row["payment_no"] for row in page]
 
 
-def crowd(past: Past, chance: random.Random) -> None:
-    """Moves the payments together, to one a second, and their creation up to five seconds away from their numbers."""
+def crowd(past: Past, chance: random.Random, seconds: float) -> None:
+    """Moves the payments together, to one a second, and their creation up to so many seconds away from their numbers."""
     begin = past.payments[0]["payment_no"]
     for row in itertools.chain(
         past.payments, past.operations, past.transitions, past.callbacks, past.attempts
@@ -210,24 +210,28 @@ def crowd(past: Past, chance: random.Random) -> None:
             row[name] = begin + (place // 5000 << 12) + low
     for payment in past.payments:
         at = datetime.fromtimestamp(made_at_ms(payment["payment_no"]) / 1000, UTC)
-        payment["created_at"] = at + timedelta(seconds=chance.uniform(-4.9, 4.9))
+        payment["created_at"] = at + timedelta(seconds=chance.uniform(-seconds, seconds))
 
 
-async def test_payments_numbered_by_clocks_that_differ_by_seconds_are_shown_in_order_of_time(
-    database: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "seconds, in_order",
+    [(4.9, True), pytest.param(3600, False, id="a sandbox's clock that was set back and forth")],
+)
+async def test_payments_numbered_by_clocks_that_differ_are_shown_in_order_of_time(
+    database: str, monkeypatch: pytest.MonkeyPatch, seconds: float, in_order: bool
 ) -> None:
     monkeypatch.setattr(register, "RARE", 0)
     async with open_office(database) as office:
         past = books.draw(SHOP, office.clock.now(), days=20, number=400)
-        crowd(past, random.Random(11))
+        crowd(past, random.Random(11), seconds)
         await books.write(office.platform, past)
         wanted = Filter((SHOP,), codes=DECLINES)
         shown = [row["payment_no"] for row in expected(wanted, past)]
         assert len(shown) > 3 * PAGE
         assert shown != sorted(shown, reverse=True)
         async with office.platform.database.read() as tx:
-            assert shown == await every_page(tx, wanted)
-            assert shown[::-1] == await every_page_back(tx, wanted, past)
+            assert shown == await every_page(tx, wanted, in_order)
+            assert shown[::-1] == await every_page_back(tx, wanted, past, in_order)
 
 
 @pytest.mark.parametrize("zone", ["Asia/Seoul", "Asia/Kolkata", "America/New_York", "Australia/Lord_Howe"])

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
+from wongate.connections.clock import SystemClock
 from wongate.domain.refusal import Unfit
 from wongate.domain.rights import RESENDING, Right
 from wongate.flows import resend, saved
@@ -158,8 +159,11 @@ class Payments:
 
     async def _table(self, visit: Visit, sight: Sight) -> Mapping[str, Any]:
         after, before = filters.edge(sight.after), filters.edge(sight.before)
+        in_order = isinstance(self._platform.clock, SystemClock)
         found = await self._platform.look_up(
-            lambda tx: register.page(tx, sight.wanted, after=after, before=before, limit=PAGE + 1)
+            lambda tx: register.page(
+                tx, sight.wanted, after=after, before=before, limit=PAGE + 1, in_order=in_order
+            )
         )
         more = len(found) > PAGE
         shown = found[1:] if more and before else found[:PAGE]
