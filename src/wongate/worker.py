@@ -20,7 +20,7 @@ from wongate.flows.resend import Resending
 from wongate.flows.retention import Retention
 from wongate.flows.roll_up import RollUp
 from wongate.flows.settle import Door
-from wongate.settings import Settings, SettingsError
+from wongate.settings import Settings
 from wongate.store import payments
 from wongate.web.report_mail import composer
 
@@ -49,11 +49,7 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def _mailing(platform: Platform, settings: Settings) -> Mailing:
-    """Raises SettingsError."""
-    try:
-        mailer = mailer_of(settings.mail_url) if settings.mail_url else None
-    except ValueError as error:
-        raise SettingsError(f"WONGATE_MAIL_URL cannot be read: {error}") from None
+    mailer = mailer_of(settings.mail_url) if settings.mail_url else None
     return Mailing(platform, mailer, composer(platform.clock, settings.mail_from, platform.page_url))
 
 

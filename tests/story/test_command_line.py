@@ -17,6 +17,7 @@ from wongate.__main__ import main
 from wongate.command_line import parser
 from wongate.connections.clock import SystemClock
 from wongate.domain import one_time
+from wongate.settings import load
 
 KEY = base64.b64encode(b"k" * 32).decode()
 OTHER_KEY = base64.b64encode(b"o" * 32).decode()
@@ -128,7 +129,7 @@ def test_a_mistake_on_the_command_line_is_one_line(
             "39",
             "WONGATE_KEEP_CALLBACKS_DAYS cannot be read: '39' (40 or more are needed)",
         ),
-        ("WONGATE_MASTER_KEY", "short", "a master key is 32 random bytes"),
+        ("WONGATE_MASTER_KEY", "short", "WONGATE_MASTER_KEY cannot be read (32 random bytes in base64"),
         ("WONGATE_MASTER_KEY_FILE", "/nowhere/key", "WONGATE_MASTER_KEY_FILE"),
         ("WONGATE_DATABASE_URL", "postgresql://127.0.0.1:9/x", "cannot connect to the database"),
         ("WONGATE_DATABASE_URL", "nonsense", "database"),
@@ -143,6 +144,62 @@ def test_a_setting_that_cannot_be_used_is_named(
     assert says in complaint(capsys, "project", "list")
     if name == "WONGATE_DATABASE_URL":
         assert says in complaint(capsys, "migrate")
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+@pytest.mark.parametrize(
+    "name, value, needed",
+    [
+        ("MASTER_KEY", "c2VjcmV0", "32 random bytes in base64"),
+        ("MASTER_KEY", f"{KEY},c2VjcmV0", "32 random bytes in base64"),
+        ("PAGE_URL", "pay.example", "https://pay.example"),
+        ("PAGE_URL", "https://", "https://pay.example"),
+        ("PAGE_URL", "https://pay.example:port", "https://pay.example"),
+        ("PAGE_URL", "https://pay.example/?a=b", "https://pay.example"),
+        ("PAGE_URL", "", "https://pay.example"),
+        ("MAIL_URL", "smtp:user:c2VjcmV0@mail.example", "smtp://user:password@host:587"),
+        ("MAIL_URL", "smtp://user:c2VjcmV0/x@mail.example", "smtp://user:password@host:587"),
+        ("MAIL_URL", "https://mail.example", "smtps://user:password@host:465"),
+        ("CALLBACK_ALLOW", "10.1.0.0/33", "10.1.0.0/16,shop.internal"),
+        ("CALLBACK_ALLOW", "shop.internal, https://shop.example", "10.1.0.0/16,shop.internal"),
+        ("TRUSTED_PROXIES", "127.0.0.1, proxy.internal", "127.0.0.1,10.0.0.0/8"),
+        ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING or ERROR"),
+    ],
+)
+def test_neither_server_nor_worker_starts_with_a_setting_that_cannot_be_used(
+    command: str,
+    name: str,
+    value: str,
+    needed: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("WONGATE_DATABASE_URL", "postgresql://127.0.0.1:9/x")
+    monkeypatch.setenv("WONGATE_MASTER_KEY", KEY)
+    monkeypatch.setenv(f"WONGATE_{name}", value)
+    said = complaint(capsys, command)
+    assert said.startswith(f"wongate: WONGATE_{name} cannot be read")
+    assert needed in said
+    assert "c2VjcmV0" not in said
+
+
+@pytest.mark.parametrize(
+    "name, value, read",
+    [
+        ("master_key", f"{KEY}, {OTHER_KEY}", f"{KEY}, {OTHER_KEY}"),
+        ("page_url", "https://pay.example:8443/pay/", "https://pay.example:8443/pay/"),
+        ("page_url", "http://[::1]:8080", "http://[::1]:8080"),
+        ("mail_url", "", ""),
+        ("mail_url", "smtps://anna:word@mail.example", "smtps://anna:word@mail.example"),
+        ("mail_url", "file:/var/mail", "file:/var/mail"),
+        ("callback_allow", "10.1.0.0/16, .internal,::1", ("10.1.0.0/16", ".internal", "::1")),
+        ("trusted_proxies", "10.0.0.1/8, fd00::/8", ("10.0.0.1/8", "fd00::/8")),
+        ("log_level", "debug", "DEBUG"),
+    ],
+)
+def test_settings_are_read_in_every_form_that_is_documented(name: str, value: str, read: object):
+    environment = {"WONGATE_DATABASE_URL": "postgresql://127.0.0.1:9/x", "WONGATE_MASTER_KEY": KEY}
+    assert read == getattr(load({**environment, f"WONGATE_{name.upper()}": value}), name)
 
 
 def test_a_database_that_lets_nobody_in_is_one_line(
