@@ -123,7 +123,7 @@ async def give_back_400_of_1000(page: Page, merchant: Merchant) -> None:
     await expect(page.locator(".payment-head .badge")).to_have_text("Partially refunded")
     refunded = await told(merchant, "STORY-1", "partially refunded")
     assert {"amount": 600, "currency": "KRW"} == refunded["payment"]["sum"]
-    delivered = page.locator(".time-line .attempt", has_text="HTTP 200")
+    delivered = page.locator(".time-line .is-attempt", has_text="HTTP 200")
     before = await delivered.count()
 
     taken.set()

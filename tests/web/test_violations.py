@@ -1,7 +1,6 @@
 """Reports of pages that broke their policy: heard, told apart, without secrets, and never a flood."""
 
 import json
-from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -159,19 +158,52 @@ async def test_each_kind_is_shown_once_to_those_who_read_the_audit_log(database:
         assert 403 == (await other.get("/dashboard/audit/violations")).status
 
 
-async def test_reports_never_fill_the_table_and_go_after_a_month(database: str):
+async def kinds_shown(office: Office) -> list[Kind]:
+    return [Kind(one.directive, one.blocked, one.page) for one in await violations.latest(office.platform)]
+
+
+async def test_the_kind_reported_last_stands_first_and_equal_ones_by_their_words(database: str):
     async with open_office(database) as office:
-        retention = Retention(office.platform, {})
-        await fill(office, violations.NEW_A_DAY + 50)
+        again = Kind("img-src", "inline", "/result")
+        others = [
+            Kind("img-src", "inline", "/payment"),
+            Kind("img-src", "eval", "/result"),
+            Kind("connect-src", "inline", "/result"),
+        ]
+        for kind in (again, *others):
+            await violations.note(office.platform, kind)
+        office.clock.advance(hours=1)
+        await violations.note(office.platform, again)
+        assert [again, *sorted(others)] == await kinds_shown(office)
+
+
+async def test_reports_never_fill_the_table(database: str):
+    async with open_office(database) as office:
         counted = "SELECT count(*) FROM violation"
-        assert violations.NEW_A_DAY == await office.value(counted)
-        office.clock.advance(days=1)
+        for hours in (0, 23):  # what is reported again is not new, and makes no day longer
+            office.clock.advance(hours=hours)
+            await fill(office, violations.NEW_A_DAY + 50)
+            assert violations.NEW_A_DAY == await office.value(counted)
+        office.clock.advance(hours=1)
         await violations.note(office.platform, Kind("script-src", "inline", "/payment"))
         assert violations.NEW_A_DAY + 1 == await office.value(counted)
         assert violations.SHOWN == len(await violations.latest(office.platform))
-        office.clock.advance(seconds=(violations.KEPT - timedelta(days=1)).total_seconds() + 1)
+
+
+async def test_a_kind_goes_thirty_days_after_its_latest_report(database: str):
+    async with open_office(database) as office:
+        retention = Retention(office.platform, {})
+        known, gone = Kind("img-src", "inline", "/payment"), Kind("img-src", "inline", "/result")
+        await violations.note(office.platform, gone)
+        await violations.note(office.platform, known)
+        office.clock.advance(days=29)
+        await violations.note(office.platform, known)
+        office.clock.advance(days=1)
         await retention.tick()
-        assert ["inline"] == [one.blocked for one in await violations.latest(office.platform)]
+        assert [known, gone] == await kinds_shown(office)
+        office.clock.advance(seconds=1)
+        await retention.tick()
+        assert [known] == await kinds_shown(office)
 
 
 async def test_the_dashboards_pages_say_where_to_report_too(database: str):
