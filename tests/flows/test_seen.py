@@ -8,6 +8,8 @@ import pytest
 from tests.processes import until
 from tests.world import PAGE_URL, OpenWorld, Sale, World
 
+from wongate.connections.database import Database, Unavailable
+from wongate.domain.outcome import Exchange
 from wongate.domain.payment import Project
 from wongate.flows import approve, sale
 from wongate.flows.settle import Case, Door
@@ -147,6 +149,37 @@ async def test_the_lock_decides_what_would_leave_nothing_or_raises(open_world: O
         with pytest.raises(ValueError, match="no"):
             await count(door, project, seen, refuse)
         assert 2 == door.locked
+
+
+def loses_the_next_commits_answer(database: Database) -> None:
+    lost: list[str] = []
+
+    def seam(name: str) -> None:
+        if name == "committed" and not lost:
+            lost.append(name)
+            raise Unavailable("the answer to the commit was lost")
+
+    database.seam = seam
+
+
+@pytest.mark.parametrize("moves", [True, False])
+async def test_a_change_whose_commit_was_not_answered_finds_its_own_work(open_world: OpenWorld, moves: bool):
+    """Its row has a new version then. A note alone makes none, and must not be written again as it is: seed 1615 of the
+    simulation, where a repeated return was answered with 500."""
+    async with open_world() as world:
+        door, (project, seen) = CountingDoor(world), await looked_at(world, await world.sale())
+        runs: list[int] = []
+
+        def decide(case: Case) -> int:
+            runs.append(case.sale.attempt)
+            if moves and case.sale.attempt == 0:
+                case.change(case.sale, attempt=1)
+            case.note(case.sale, Exchange("return", case.now, 0, {}, {}, "repeated"))
+            return case.sale.attempt
+
+        loses_the_next_commits_answer(world.platform.database)
+        assert int(moves) == await count(door, project, seen, decide)
+        assert (1, int(moves)) == (door.locked, runs[-1])
 
 
 async def test_a_callback_to_a_place_where_the_worker_does_not_look_goes_under_the_lock(

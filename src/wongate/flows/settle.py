@@ -258,7 +258,7 @@ class Door:
         return results
 
     async def _settle_seen(self, changes: Sequence[tuple[Change[Any], Seen]]) -> Sequence[Any]:
-        """All of them or none. What raises, leaves nothing behind or needs a new lane, and the second change of one payment, is
+        """All of them or none. What raises, makes no new version or needs a new lane, and the second change of one payment, is
         left to the lock."""
         now = self._platform.clock.now()
         decided: dict[Key, Decided] = {}
@@ -290,8 +290,8 @@ class Door:
             result = change.decide(case)
         except Exception:
             return STALE
-        if not case.written.rows():
-            return STALE
+        if not case.written.payments and not case.written.operations:
+            return STALE  # a note alone makes no new version: repeated after a lost COMMIT, it would be written twice
         decided[key] = Decided(case, seen)
         return result
 
