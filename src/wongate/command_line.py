@@ -346,7 +346,7 @@ def _add_sign(commands: "argparse._SubParsersAction[Any]") -> None:
         commands,
         "sign",
         "commands:sign",
-        "Prints what is signed in a message and the signature, and explains the first difference to a given one.",
+        "Prints what is signed in a message and the signature, and explains the first difference to a given one: exit code 1.",
         "WONGATE_SECRET=... wongate sign request.json --signature 'Amb8vHLh...=='",
     )
     sign.add_argument("file", nargs="?", type=Path, help="JSON; standard input when left out")

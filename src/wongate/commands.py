@@ -203,6 +203,7 @@ def account_show(options: argparse.Namespace) -> int:
 
 
 def sign(options: argparse.Namespace) -> int:
+    """1 for a signature that Gate would refuse."""
     secret = options.secret or os.environ.get("WONGATE_SECRET")
     if not secret:
         raise Mistake("the secret is missing: set WONGATE_SECRET or give --secret")
@@ -215,7 +216,9 @@ def sign(options: argparse.Namespace) -> int:
     if options.fill:
         print(json.dumps(_filled(message, secret), ensure_ascii=False))
     else:
-        print(explain(message, secret, options.signature or _own_signature(message)))
+        explanation = explain(message, secret, options.signature or _own_signature(message))
+        print(explanation)
+        return 1 if explanation.given and not explanation.accepted else 0
     return 0
 
 

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from wongate_simulator import cancellation, control, pages, webapi, window_pages
 from wongate_simulator.control import in_json
-from wongate_simulator.rendering import STATIC
+from wongate_simulator.rendering import STATIC, language, page
 from wongate_simulator.security import Guard
 from wongate_simulator.simulator import Simulator
 
@@ -37,7 +37,7 @@ def create_app(
         routes=ROUTES,
         middleware=[Middleware(Guard, exposed=exposed)],
         lifespan=_serving,
-        exception_handlers={HTTPException: _plain_error},
+        exception_handlers={HTTPException: _error},
     )
     app.state.simulator = Simulator.build(data_dir, clock_file, merchants)
     return app
@@ -61,8 +61,11 @@ async def _serving(app: Starlette) -> AsyncIterator[None]:
     sim.books.close()
 
 
-async def _plain_error(request: Request, trouble: Exception) -> Response:
+async def _error(request: Request, trouble: Exception) -> Response:
+    """A page for people who mistyped an address, one line of JSON for programs."""
     assert isinstance(trouble, HTTPException)  # noqa: S101
+    if trouble.status_code == 404 and "text/html" in request.headers.get("accept", ""):
+        return page(request, "lost.html", language(request), status=404, anywhere=True)
     return JSONResponse({"error": trouble.detail}, trouble.status_code)
 
 

@@ -62,7 +62,7 @@ async def transaction(request: Request) -> Response:
     cancellation.settle_in_progress(sim)
     payment = sim.books.by_token(request.path_params["token"])
     if payment is None:
-        return page(request, "lost.html", language(request), status=404)
+        return page(request, "lost.html", language(request), status=404, anywhere=True)
     return _transaction(request, sim, payment)
 
 
@@ -70,7 +70,7 @@ async def cancel_by_hand(request: Request) -> Response:
     sim = simulator_of(request)
     payment = sim.books.by_token(request.path_params["token"])
     if payment is None:
-        return page(request, "lost.html", language(request), status=404)
+        return page(request, "lost.html", language(request), status=404, anywhere=True)
     fields = read_form(await read_body(request)).fields
     digits = fields.get("amount", "")
     amount = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 12 else 0

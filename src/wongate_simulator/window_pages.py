@@ -168,7 +168,7 @@ def _refusal(request: Request, refusal: Refused, opening: Exchange | None, np_la
 
 def _lost(request: Request) -> Response:
     lang = language(request)
-    return page(request, "lost.html", lang, status=404, framed=True)
+    return page(request, "lost.html", lang, status=404, framed=True, anywhere=False)
 
 
 def _message(code: str, result: dict[str, Any], asked: dict[str, str]) -> dict[str, str]:

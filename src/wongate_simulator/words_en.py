@@ -65,6 +65,7 @@ WORDS: dict[str, str] = {
     "why": "Why",
     "lost_title": "Not found",
     "lost_text": "There is no payment window at this address. The simulator may have been reset.",
+    "lost_page": "There is no page at this address.",
     "home": "Start",
     "home_title": "NICEPAY simulator",
     "home_text": "A PG server for trying Payco payments without money. It handles window, approval, cancels, inquiry and "

@@ -65,6 +65,7 @@ WORDS: dict[str, str] = {
     "why": "원인",
     "lost_title": "찾을 수 없습니다",
     "lost_text": "이 주소의 결제창이 없습니다. 시뮬레이터가 초기화되었을 수 있습니다.",
+    "lost_page": "이 주소에는 페이지가 없습니다.",
     "home": "처음",
     "home_title": "NICEPAY 시뮬레이터",
     "home_text": "PAYCO 결제를 돈 없이 시험하는 PG 서버입니다. 결제창, 승인, 취소, 조회, 통보를 실제 규격대로 처리하고 "

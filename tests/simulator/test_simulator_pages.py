@@ -241,6 +241,13 @@ async def test_unknown_places_answer_404(tmp_path: Path) -> None:
         assert 405 == (await keeper.get("/webapi/pay_process.jsp")).status
 
 
+async def test_a_mistyped_address_is_a_page_to_a_browser_and_json_to_a_program(tmp_path: Path) -> None:
+    async with simulator(tmp_path) as keeper:
+        assert {"error": "Not Found"} == (await keeper.get("/nowhere")).json()
+        shown = await keeper.get("/nowhere?lang=en", Accept="text/html,*/*;q=0.8")
+        assert (404, True) == (shown.status, "There is no page at this address." in shown.text())
+
+
 def _luminance(colour: str) -> float:
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     red, green, blue = (

@@ -17,6 +17,7 @@ from wongate.__main__ import main
 from wongate.command_line import parser
 from wongate.connections.clock import SystemClock
 from wongate.domain import one_time
+from wongate.domain.signature import sign
 from wongate.settings import load
 
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -345,8 +346,9 @@ def test_sign_prints_what_is_signed_and_explains_a_difference(
     assert 0 == run("sign", "message")
     said = capsys.readouterr().out
     assert "general:payment_id:a;general:project_id:1;payment:amount:1000" in said
-    assert 0 == run("sign", "message", "--signature", "A" * 86 + "==")
+    assert 1 == run("sign", "message", "--signature", "A" * 86 + "==")
     assert len(capsys.readouterr().out) > len(said)
+    assert 0 == run("sign", "message", "--signature", sign(message, "secret"))
 
 
 def test_the_real_program_ends_with_2_and_one_line():

@@ -164,6 +164,20 @@ async def test_each_of_two_rights_sends_callbacks_again_one_and_a_range(
         assert "resend-begun" in (await browser.post(f"{TABLE}/resend", form)).location
 
 
+async def test_a_range_with_nothing_ticked_is_asked_for_again(open_world: OpenWorld) -> None:
+    async with staffed(open_world) as (world, office):
+        await world.paid_sale()
+        browser = await office.enter(
+            await office.member(Role.SUPPORT, rights_added=frozenset({Right.REFUNDS}))
+        )
+        form = {"query": "status=success"}
+        answer = await browser.post(f"{TABLE}/resend", form)
+        assert 400 == answer.status
+        assert "Please choose which callbacks are sent again." in answer.text
+        assert 'value="status=success"' in answer.text
+        assert 0 == await world.value("SELECT count(*) FROM callback WHERE by_hand_at IS NOT NULL")
+
+
 async def test_a_callback_sent_again_is_the_same_bytes_and_a_marked_attempt(open_world: OpenWorld) -> None:
     async with staffed(open_world) as (world, office):
         sale = await world.paid_sale()

@@ -259,20 +259,34 @@ class Payments:
         return visit.go(HOME, "filter-dropped")
 
     async def ask_resend(self, visit: Visit) -> Response:
+        return await self._resend_page(visit, Asked.of(visit.request.query_params.multi_items()))
+
+    async def _resend_page(
+        self, visit: Visit, asked: Asked, code: int = 200, unfit: Unfit | None = None
+    ) -> Response:
         """How many callbacks it would be, before anything is sent."""
-        asked = Asked.of(visit.request.query_params.multi_items())
         wanted = filters.own_filter(visit, asked)
         async with self._platform.database.read() as tx:
             counted = await callback_range.callbacks_by_state(tx, wanted)
         return self._page(
-            visit, "payments_resend.html", asked=asked, counted=counted, home=HOME, back=asked.url(HOME)
+            visit,
+            "payments_resend.html",
+            code,
+            asked=asked,
+            counted=counted,
+            unfit=unfit,
+            home=HOME,
+            back=asked.url(HOME),
         )
 
     async def resend(self, visit: Visit) -> Response:
         asked = Asked.of_query(visit.form.get("query", ""))
         states = [state for state in visit.several("state") if state in resend.STATES]
         wanted = filters.own_filter(visit, asked)
-        number = await resend.ask_for_range(self._platform, visit.actor, wanted, states)
+        try:
+            number = await resend.ask_for_range(self._platform, visit.actor, wanted, states)
+        except Unfit as unfit:
+            return await self._resend_page(visit, asked, 400, unfit)
         return visit.go(asked.url(HOME), "resend-begun" if number else "resend-none")
 
 
