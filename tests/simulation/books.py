@@ -17,7 +17,6 @@ Found = Iterator[tuple[str, str]]
 
 LISTED_SALE = {"undoing", "checking", "returning"}
 LISTED_REFUND = {"asking", "repeating"}
-UNDER_WAY = LISTED_SALE | LISTED_REFUND | {"approving", "cancelling"}
 AT_PROVIDER = {"approving", *LISTED_SALE}
 
 STATUS_WALKS = {

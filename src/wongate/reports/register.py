@@ -72,7 +72,6 @@ _COLUMNS = (
     "p.changed_at, p.sale_id, o.code, o.reference, o.order_number, o.request_id"
 )
 _SALE = "JOIN operation o ON o.project_id = p.project_id AND o.operation_id = p.sale_id"
-_FROM = f"FROM payment p {_SALE}"
 
 _FAILING = (
     "p.payment_no IN (SELECT c.payment_no FROM callback c WHERE c.project_id = p.project_id AND c.failures > 0 "
