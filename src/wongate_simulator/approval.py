@@ -68,12 +68,13 @@ def approve(sim: Simulator, call: Call) -> dict[str, str]:
     merchant = checked_merchant(sim, call, "c", REQUIRED)
     payment = _approvable(sim, call, merchant)
     now = sim.clock.now()
-    if not sim.books.approve(payment, f"{secrets.randbelow(10**8):08d}", now):
-        raise Refused("1682")
-    call.payment = approved = sim.books.by_id(payment.id)
-    sim.notices.queue(
-        merchant, approved, "0", sim.faults, lambda: notice_fields(approved, now, payment.amount, "0", "")
-    )
+    with sim.books.together():  # who is killed in between would have taken money and tell nobody
+        if not sim.books.approve(payment, f"{secrets.randbelow(10**8):08d}", now):
+            raise Refused("1682")
+        call.payment = approved = sim.books.by_id(payment.id)
+        sim.notices.queue(
+            merchant, approved, "0", sim.faults, lambda: notice_fields(approved, now, payment.amount, "0", "")
+        )
     return answer(call, merchant, SUCCESS, text_of(SUCCESS), signed=True)
 
 

@@ -49,6 +49,10 @@ class Books:
 
     @contextmanager
     def together(self) -> Iterator[None]:
+        """One commit for all; within another, that other's."""
+        if self.db.in_transaction:
+            yield
+            return
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield

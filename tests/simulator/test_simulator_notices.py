@@ -41,6 +41,25 @@ async def test_an_approval_is_announced_as_an_euc_kr_form(tmp_path: Path) -> Non
         assert ("", "NICE") == (fields["CancelDate"], fields["PG"])
 
 
+async def test_money_and_its_notice_are_one_commit(tmp_path: Path) -> None:
+    """A simulator killed between two commits had carried out a cancel of which nobody was ever told."""
+    async with simulator(tmp_path) as keeper:
+        await _listening(keeper)
+        result = (await keeper.pay(Moid="m1"))["result"]
+        statements: list[str] = []
+        keeper.app.state.simulator.books.db.set_trace_callback(statements.append)
+        await keeper.approve(result)
+        await keeper.cancel(result["TxTid"], 400, partial=True, Moid="m1R1")
+        keeper.app.state.simulator.books.db.set_trace_callback(None)
+
+        commits = [
+            text.rpartition("BEGIN IMMEDIATE")[2] for text in ";".join(statements).split("COMMIT")[:-1]
+        ]
+        approved, cancelled = (text for text in commits if "INSERT INTO notice" in text)
+        assert "auth_code = " in approved
+        assert "INSERT INTO cancellation" in cancelled
+
+
 async def test_cancels_are_announced_with_their_own_amount_and_moid(tmp_path: Path) -> None:
     async with simulator(tmp_path) as keeper:
         await _listening(keeper)
