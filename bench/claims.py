@@ -1,9 +1,11 @@
 """What waits costs nothing: claims out of 1,000 waiting callbacks and operations against claims out of 1,000,000."""
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from statistics import median
+from typing import TypeVar
 
 import asyncpg
 import uvloop
@@ -21,6 +23,9 @@ from wongate.store.callbacks import Due, Sent
 SALES = 1_000
 WAITING = 1_000_000
 CLAIMS, CLAIMED = 40, 16
+WARM = 20
+"""Claims that do not count: the first after the copies write pages of these to the disk, for want of free ones."""
+
 DRAINED = 300
 """Claims one after the other out of a full queue, each recorded as delivered: what they leave behind must not slow the next."""
 
@@ -28,6 +33,7 @@ LEASE = timedelta(minutes=1)
 LATER = timedelta(hours=1)
 """Sales wake after half an hour: by then all of them are due. Half of what is copied waits for longer."""
 
+Found = TypeVar("Found")
 Claim = Callable[[Tx], Awaitable[Sequence[object]]]
 
 # 2^34 is some 70 minutes of numbers: no two sales lie exactly so far apart.
@@ -85,6 +91,7 @@ async def _copy(built: Rig, times: int) -> None:
             PROJECT_ID,
         )
     await connection.close()
+    os.sync()
 
 
 async def _claims(built: Rig) -> dict[str, float]:
@@ -98,12 +105,24 @@ async def _claims(built: Rig) -> dict[str, float]:
 async def _timed(platform: Platform, times: int, claim: Claim) -> list[float]:
     taken: list[object] = []
     took: list[float] = []
-    for _ in range(times):
+    for _ in range(WARM + times):
+        found, took_ms = await platform.database.run(_clocked(claim))
+        taken += found
+        took.append(took_ms)
+    assert (WARM + times) * CLAIMED == len(set(taken)), "claims took fewer than they may, or the same twice"
+    return took[WARM:]
+
+
+def _clocked(claim: Callable[[Tx], Awaitable[Found]]) -> Callable[[Tx], Awaitable[tuple[Found, float]]]:
+    """The milliseconds without the commit: that waits for the disk, to which the copies, 3 GB, are on their way (3.3 ms then, 0.3
+    later)."""
+
+    async def clocked(tx: Tx) -> tuple[Found, float]:
         began = time.perf_counter()
-        taken += await platform.database.run(claim)
-        took.append((time.perf_counter() - began) * 1000)
-    assert times * CLAIMED == len(set(taken)), "claims took fewer than they may, or the same twice"
-    return took
+        found = await claim(tx)
+        return found, (time.perf_counter() - began) * 1000
+
+    return clocked
 
 
 def _claim_callbacks(platform: Platform) -> Claim:
@@ -139,9 +158,7 @@ async def _drain(built: Rig, times: int) -> tuple[float, float]:
 
 async def _take_and_deliver(platform: Platform) -> float:
     """Milliseconds of the claim alone."""
-    began = time.perf_counter()
-    due = await platform.database.run(lambda tx: _take(platform, tx, 128))
-    took_ms = (time.perf_counter() - began) * 1000
+    due, took_ms = await platform.database.run(_clocked(lambda tx: _take(platform, tx, 128)))
     now = platform.clock.now()
     sent = [Sent(one, now, 5, 200, "", "", "delivered", now) for one in due]
     await platform.database.run(lambda tx: callbacks.record(tx, sent))
