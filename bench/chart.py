@@ -42,6 +42,10 @@ IN_README: Sequence[Key] = (
     ("size", "table_p95_ms"),
     ("size", "detail_p95_ms"),
     ("size", "tile_customers_p95_ms"),
+    ("ten_million", "payments"),
+    ("ten_million", "table_p95_ms"),
+    ("ten_million", "intake_ratio_of_empty"),
+    ("claims", "callback_claim_ratio"),
 )
 
 SALES: Mapping[Key, str] = {
