@@ -301,6 +301,14 @@ async def test_a_tile_of_a_project_that_was_taken_away_shows_nothing_of_it(datab
             "since": "2026-11-20T00:00",
             "until": "2026-11-01T00:00",
         },
+        {"template": "turnover", "period": "custom", "since": "0202-11-01T00:00", "compare": "1"},
+        {"template": "conversion", "period": "custom", "since": "0001-01-01T00:00", "compare": "1"},
+        {
+            "template": "customers",
+            "period": "custom",
+            "since": "0001-01-02T00:00",
+            "until": "9999-12-31T23:00",
+        },
     ],
 )
 async def test_odd_forms_make_a_tile_that_can_be_drawn(database: str, form: dict[str, str]) -> None:

@@ -343,6 +343,7 @@ async def test_a_new_user_gets_a_password_that_is_shown_once(database: str) -> N
             ("roles", "finance"),
             ("project_ids", str(SHOP)),
             ("right_refunds", "removed"),
+            ("right_balances", "added"),
         ]
         page = await browser.post("/dashboard/team/new", sent)
         password = re.search(r'class="secret">([^<]+)<', page.text)
@@ -357,6 +358,7 @@ async def test_a_new_user_gets_a_password_that_is_shown_once(database: str) -> N
         form = (await browser.get(f"/dashboard/team/{person.person_id}")).text
         assert re.search(r'value="finance" checked', form)
         assert re.search(r'value="removed" selected', form)
+        assert re.search(r'name="right_balances".*?value="added" selected', form, re.DOTALL)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,10 @@ async def test_400_of_1000_won_go_back_the_merchant_is_told_and_the_time_line_gr
         assert before < page.count("<li class=")
         assert "refund requested" in page
         assert "손님이 취소 &lt;b&gt;" in page
+        assert re.search(r'Request to refund <span class="quiet">Dashboard<', page)
+        refund = next(row for row in await sale.operations() if row["kind"] == "refund")
+        assert f"<code>{refund['operation_id']}</code>" in page
+        assert f"<code>{refund['request_id']}</code>" in page
         assert "₩600" in page
         cancels = (await sale.books())["cancels"]
         assert [400] == [cancel["amount"] for cancel in cancels], cancels
@@ -84,6 +88,21 @@ async def test_a_refund_form_sent_twice_gives_back_once(open_world: OpenWorld) -
         await give_back(office, browser, place, "600", form_key="two")
         await world.work()
         assert "refunded" == (await sale.row())["status"]
+
+
+@pytest.mark.parametrize("typed", ["400", " 400 ", "4 00", "400원", "400 원", "0,400"])
+async def test_what_is_asked_about_is_what_goes_back(open_world: OpenWorld, typed: str) -> None:
+    """The page asked about 0 won where "400원" then gave 400 back."""
+    async with staffed(open_world) as (world, office):
+        sale = await world.paid_sale()
+        place = await place_of(sale)
+        browser = await office.enter(await office.member(Role.OPERATIONS))
+        asked = await browser.post(f"{place}/refund/check", {"amount": typed, "reason": "r", "form_key": "k"})
+        assert ["₩400", "₩600"] == re.findall(r"<dd>(?:<strong>)?(₩\d+)", asked.text)
+        assert "400" == asked.field("amount")
+        await give_back(office, browser, place, asked.field("amount"))
+        await world.work()
+        assert 400 == (await sale.row())["refunded"]
 
 
 @pytest.mark.parametrize("amount", ["1001", "0", "-5", "1.5", "", "ten", "٣", "9" * 30])

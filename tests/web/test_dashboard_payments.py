@@ -204,6 +204,16 @@ async def test_a_customer_with_many_payments_becomes_a_filter_and_an_unknown_id_
         assert "No payment fits" in answer.text
 
 
+async def test_what_a_search_has_found_offers_nothing_that_would_take_all_payments(database: str) -> None:
+    """Neither export nor resend knows the text that was searched: they would have taken the whole table."""
+    async with shop(database) as (_, browser, _past):
+        doors = ("/dashboard/exports?", f"{TABLE}/resend")
+        everything = (await browser.get(f"{TABLE}?status=success")).text
+        assert [True, True] == [f'class="button" href="{door}' in everything for door in doors]
+        found = (await browser.get(f"{TABLE}?q=nothing-like-this")).text
+        assert [False, False] == [f'class="button" href="{door}' in found for door in doors]
+
+
 async def test_another_shops_payment_is_found_by_none_of_its_ids(database: str) -> None:
     async with shop(database) as (office, browser, _):
         row = (

@@ -236,13 +236,18 @@ async def test_only_the_token_and_its_own_secret_open_the_door(open_world: OpenW
         assert (401, "The signature is not valid") == error(answer)
 
 
-async def test_a_token_lends_its_persons_projects_and_rights(open_world: OpenWorld) -> None:
+async def test_a_token_lends_its_persons_projects_and_rights(
+    open_world: OpenWorld, caplog: pytest.LogCaptureFixture
+) -> None:
     async with open_world() as world:
         await world.paid_sale()
         caller = await client(world)
         assert (401, "You have no access to project_id = 77") == error(
             await caller.post(GET, project_id=[PROJECT_ID, 77])
         )
+        assert ("data api refused", "You have no access to project_id = 77") in [
+            (record.message, getattr(record, "why", "")) for record in caplog.records
+        ]
         blind = await client(world, login="b@x.kr", rights_removed=frozenset({Right.PAYMENTS}))
         assert (403, "You may not see payments") == error(await blind.post(GET))
         support = await client(world, Role.SUPPORT, login="s@x.kr")

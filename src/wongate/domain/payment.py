@@ -161,6 +161,10 @@ class Payment(NamedTuple):
         return self.captured - self.refunded - self.reserved
 
 
+BY_HAND = "dashboard:"
+"""How the request hash of a refund begins that somebody gave in the Dashboard, where others are hexadecimal."""
+
+
 class Operation(NamedTuple):
     """A sale or a refund. `reference` is the provider's id (TID), `order_number` our name there (Moid)."""
 

@@ -12,7 +12,7 @@ from wongate.connections.database import Tx
 from wongate.domain import codes, requests
 from wongate.domain.lifecycle import FINAL, Kind, Stage
 from wongate.domain.outcome import Approved, Declined
-from wongate.domain.payment import Payment, Project
+from wongate.domain.payment import BY_HAND, Payment, Project
 from wongate.domain.refusal import Refused, Unfit
 from wongate.flows import audit
 from wongate.flows.audit import Actor
@@ -54,8 +54,8 @@ async def refund(
     except Refused as refusal:
         raise Unfit(codes.message(refusal.code), "reason") from None
     await record(platform, actor, payment, "refund requested", {"amount": amount, "reason": reason.strip()})
-    digest = hashlib.sha256(f"dashboard:{payment.payment_no}:{form_key}".encode()).hexdigest()
-    return await begin_refund(platform, door, project, request, request_hash=digest)
+    digest = hashlib.sha256(f"{payment.payment_no}:{form_key}".encode()).hexdigest()
+    return await begin_refund(platform, door, project, request, request_hash=BY_HAND + digest)
 
 
 def check_reason(reason: str) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from wongate.connections.database import Tx
-from wongate.domain.payment import Payment
+from wongate.domain.payment import BY_HAND, Payment
 
 Row = Mapping[str, Any]
 
@@ -54,8 +54,8 @@ class History:
 
 
 _OPERATIONS = (
-    "SELECT operation_id, kind, status, stage, amount, currency, code, request_id, description, merchant_refund_id, "
-    "order_number, reference, request, created_at, changed_at, limit_at, wake_at, details FROM operation "
+    "SELECT operation_id, kind, status, stage, amount, currency, code, request_id, request_hash, description, "
+    "merchant_refund_id, order_number, reference, request, created_at, changed_at, limit_at, wake_at, details FROM operation "
     "WHERE project_id = $1 AND payment_no = $2 ORDER BY operation_id"
 )
 _TRANSITIONS = (
@@ -128,8 +128,12 @@ def _requests(payment: Payment, operations: Sequence[Row]) -> list[Happening]:
     """What opened the payment, and each refund's own request."""
     opening = {"kind": "sale", "source": payment.source, "request": payment.request, "operation_id": None}
     refunds = [
-        Happening(row["created_at"], _REQUEST, "request", {**row, "source": "gate"})
+        Happening(row["created_at"], _REQUEST, "request", {**row, "source": _source_of(row)})
         for row in operations
         if row["kind"] == "refund"
     ]
     return [Happening(payment.created_at, _REQUEST, "request", opening), *refunds]
+
+
+def _source_of(refund: Row) -> str:
+    return "dashboard" if refund["request_hash"].startswith(BY_HAND) else "gate"

@@ -69,8 +69,8 @@ class Dashboard:
         ]
 
     def offered_rights(self) -> frozenset[Right]:
-        """Those that some page asks for: the others of section 8.4 would give nothing yet."""
-        return frozenset().union(*(entry.rights for entry in self.entries))
+        """Those that some page or the Data API asks for: the others of section 8.4 would give nothing yet."""
+        return frozenset({Right.BALANCES}).union(*(entry.rights for entry in self.entries))
 
     async def start(self, visit: Visit) -> Response:
         """The first page that the visitor may see."""

@@ -101,7 +101,7 @@ class PaymentPages:
             "code_text": codes.message,
             "status_names": filters.STATUS_NAMES,
             "status_kinds": filters.STATUS_KINDS,
-            "source_names": filters.SOURCE_NAMES,
+            "source_names": say.SOURCE_NAMES,
             "operation_statuses": say.OPERATION_STATUSES,
             "callback_states": say.CALLBACK_STATES,
             "exchanges": say.EXCHANGES,
@@ -128,8 +128,15 @@ class PaymentPages:
         return await self._refund_page(visit, "payment_refund.html")
 
     async def _refund_page(
-        self, visit: Visit, template: str, code: int = 200, unfit: Unfit | None = None
+        self,
+        visit: Visit,
+        template: str,
+        code: int = 200,
+        *,
+        amount: int | None = None,
+        unfit: Unfit | None = None,
     ) -> Response:
+        """With the amount as it was read, or as it was typed."""
         project, payment = await self._find(visit)
         return self._page(
             visit,
@@ -138,7 +145,7 @@ class PaymentPages:
             project=project,
             payment=payment,
             why_not=_refusal(visit, project, payment),
-            amount=visit.form.get("amount", str(payment.refundable)).strip(),
+            amount=amount or visit.form.get("amount", str(payment.refundable)).strip(),
             reason=visit.form.get("reason", ""),
             form_key=visit.form.get("form_key") or visit.request_id,
             unfit=unfit,
@@ -149,11 +156,11 @@ class PaymentPages:
         """The second step: what will happen, in numbers, before it does (WCAG 3.3.4)."""
         _, payment = await self._find(visit)
         try:
-            _amount(visit, payment)
+            amount = _amount(visit, payment)
             by_hand.check_reason(visit.form.get("reason", ""))
         except Unfit as unfit:
-            return await self._refund_page(visit, "payment_refund.html", 400, unfit)
-        return await self._refund_page(visit, "payment_refund_confirm.html")
+            return await self._refund_page(visit, "payment_refund.html", 400, unfit=unfit)
+        return await self._refund_page(visit, "payment_refund_confirm.html", amount=amount)
 
     async def refund(self, visit: Visit) -> Response:
         project, payment = await self._find(visit)
@@ -169,7 +176,7 @@ class PaymentPages:
                 form_key=visit.form.get("form_key") or visit.request_id,
             )
         except Unfit as unfit:
-            return await self._refund_page(visit, "payment_refund.html", 400, unfit)
+            return await self._refund_page(visit, "payment_refund.html", 400, unfit=unfit)
         return visit.go(
             _place(payment), "refund-declined" if accepted.status is Status.DECLINE else "refund-begun"
         )

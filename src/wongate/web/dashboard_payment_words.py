@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from wongate.domain.lifecycle import UNRESOLVED, Stage, Status
 from wongate.domain.payment import Payment, PaymentStatus
 from wongate.reports.history import History
+from wongate.web import dashboard_filters as filters
 from wongate.web.dashboard_shell import N_
 
 OPERATION_STATUSES = {
@@ -21,6 +22,7 @@ CALLBACK_STATES = {
     "failed": (N_("Given up"), "bad"),
     "dropped": (N_("Not needed any more"), ""),
 }
+SOURCE_NAMES = {**filters.SOURCE_NAMES, "dashboard": N_("Dashboard")}
 EXCHANGES = {
     "return": N_("The payer came back"),
     "approve": N_("Approval"),

@@ -146,12 +146,23 @@ class Payments:
                 f"{HOME}/rows", columns=",".join(sight.columns), after=sight.after, before=sight.before
             ),
             totals_url=asked.url(f"{HOME}/totals"),
-            export_url=asked.url("/dashboard/exports", columns=",".join(sight.columns)),
-            resend_url=asked.url(f"{HOME}/resend") if visit.may(*RESENDING) else "",
+            **self._doors(visit, sight),
             live=not (sight.after or sight.before or sight.searched),
             unfit=unfit,
             home=HOME,
         )
+
+    def _doors(self, visit: Visit, sight: Sight) -> Mapping[str, str]:
+        """Export and resend take a filter along; what a search has found is none, and they would take all payments."""
+        columns = ",".join(sight.columns)
+        return {
+            "export_url": ""
+            if sight.searched or not visit.may(Right.REPORTS)
+            else sight.asked.url("/dashboard/exports", columns=columns),
+            "resend_url": ""
+            if sight.searched or not visit.may(*RESENDING)
+            else sight.asked.url(f"{HOME}/resend"),
+        }
 
     async def rows(self, visit: Visit) -> Response:
         """The table alone, for the live page."""
@@ -169,7 +180,7 @@ class Payments:
         shown = found[1:] if more and before else found[:PAGE]
         newer = bool(shown) and (more if before else after is not None)
         older = bool(shown) and (before is not None or more)
-        columns = _chosen(visit)
+        kept = {"columns": _chosen(visit), "q": sight.searched}
         return {
             "rows": shown,
             "columns": sight.columns,
@@ -178,9 +189,9 @@ class Payments:
             "status_names": filters.STATUS_NAMES,
             "status_kinds": filters.STATUS_KINDS,
             "source_names": filters.SOURCE_NAMES,
-            "newer": sight.asked.url(HOME, columns=columns, before=_key(shown[0])) if newer else "",
-            "older": sight.asked.url(HOME, columns=columns, after=_key(shown[-1])) if older else "",
-            "first": sight.asked.url(HOME, columns=columns) if newer else "",
+            "newer": sight.asked.url(HOME, **kept, before=_key(shown[0])) if newer else "",
+            "older": sight.asked.url(HOME, **kept, after=_key(shown[-1])) if older else "",
+            "first": sight.asked.url(HOME, **kept) if newer else "",
             "asked": sight.asked,
         }
 

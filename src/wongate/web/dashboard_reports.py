@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from starlette.responses import Response, StreamingResponse
 
@@ -313,18 +313,21 @@ def _without_period(asked: Asked) -> Asked:
 
 
 def _order(visit: Visit, sheet: Sheet, name: str, format_: str) -> Order:
-    """Raises Unfit for a format that nobody writes."""
+    """Raises Unfit for a format that nobody writes, and for a zone that nobody lives in."""
     if format_ not in FORMATS:
         raise Unfit(N_("A report is CSV, XLSX or XLS."), "format")
+    zone = visit.form.get("time_zone", visit.zone)
+    if zone not in available_timezones():
+        raise Unfit(N_("This time zone is not known."), "time_zone")
     return Order(
         name=name,
         format=format_,
         query=sheet.asked.query,
         wanted=filters.own_filter(visit, sheet.asked),
         columns=sheet.columns,
-        headings=_headings(sheet.columns, visit.language, visit.form.get("time_zone", visit.zone)),
+        headings=_headings(sheet.columns, visit.language, zone),
         language=visit.language,
-        time_zone=visit.form.get("time_zone", visit.zone),
+        time_zone=zone,
     )
 
 

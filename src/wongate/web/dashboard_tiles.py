@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wongate.reports.analytics import Ask, Sum
@@ -19,6 +19,7 @@ PERIODS = {
     "custom": N_("From … until …"),
 }
 _DAYS = {"today": 1, "7d": 7, "30d": 30, "90d": 90, "365d": 365}
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 TEMPLATES = {
     "conversion": N_("Conversion"),
     "turnover": N_("Turnover"),
@@ -103,9 +104,14 @@ class Tile:
         now = now.replace(microsecond=0) + timedelta(seconds=1)
         if self.period != "custom":
             return start_of_day(now, zone) - timedelta(days=_DAYS[self.period] - 1), now
-        since = moment_of(self.since, zone) or start_of_day(now, zone) - timedelta(days=6)
-        until = moment_of(self.until, zone) or now
+        since = _drawable(moment_of(self.since, zone) or start_of_day(now, zone) - timedelta(days=6), now)
+        until = _drawable(moment_of(self.until, zone) or now, now)
         return (since, until) if since < until else (until, max(since, until + timedelta(seconds=1)))
+
+
+def _drawable(at: datetime, now: datetime) -> datetime:
+    """A year that was mistyped as 0202 is 22,000 months, more than a statement can name."""
+    return min(max(at, EARLIEST), now + timedelta(days=366))
 
 
 FIRST_BOARD = (

@@ -46,6 +46,11 @@ class DataApi:
         try:
             await answer_text(send, await self._answer(scope, receive))
         except DataError as error:
+            if error.status in (
+                401,
+                403,
+            ):  # a wrong token, a wrong signature, a foreign project, a missing right
+                log.warning("data api refused", extra={"path": scope["path"], "why": error.message})
             await refuse(send, error)
         except Refused as refused:  # the body is too large, or no JSON object
             status = refused.http_status if refused.http_status in (408, 413) else 400
